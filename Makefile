@@ -1,0 +1,106 @@
+# One entry point for people and for CI. Every target sets itself up: the virtual environment is rebuilt when
+# requirements.lock changes, and nothing is read from the caller's environment but PATH and HOME.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The names carry the content of the file, so that a checkout with new file times does not install again.
+LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
+READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+# Tests on two processes: what the smallest supported machine has.
+PYTEST_WORKERS ?= 2
+PYTEST_ARGS ?=
+
+# Nothing this project runs reports to its vendor.
+export DO_NOT_TRACK := 1
+export DAGSTER_DISABLE_TELEMETRY := yes
+export MLFLOW_DISABLE_TELEMETRY := true
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## This list
+	@echo "make <target>"
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' \
+	  | while IFS=$$'\t' read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+
+# ---- environment ----------------------------------------------------------------------------------------------
+
+.PHONY: venv
+venv: $(READY) ## Build .venv from requirements.lock (Python 3.11 to 3.13; PYTHON=... chooses one)
+
+$(LOCKED):
+	@python="$$(.ci/find-python "$(PYTHON)")"; \
+	echo "Setting up $(VENV) with $$("$$python" --version) from requirements.lock; this takes a few minutes, once."; \
+	rm -rf $(VENV); "$$python" -m venv $(VENV)
+	@total="$$(grep -cE '^[a-z0-9]' requirements.lock)"; log=$(VENV)/install.log; \
+	$(BIN)/python -m pip install --no-input --progress-bar off --require-hashes -r requirements.lock 2>&1 \
+	  | tee "$$log" | awk -v total="$$total" ' \
+	      /^(Collecting|Processing) / { if (++n % 40 == 0) { printf "  fetched %d of %d packages\n", n, total; fflush() } } \
+	      /^Installing collected packages/ { print "  installing and compiling"; fflush() }' \
+	  || { grep -vE '^(Collecting|Processing|WARNING: Location|  Using|  Downloading|Requirement|Ignoring)' "$$log" | tail -n 20; \
+	       echo "Installing failed; the whole output is in $$log. Run make again once the cause is mended."; exit 1; }
+	@touch $@
+
+# The checkout itself, again whenever pyproject.toml changes: console script and entry points.
+$(READY): $(LOCKED)
+	@$(BIN)/python -m pip install -qq --no-input --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.ready-*; touch $@
+
+.PHONY: lock
+lock: $(READY) ## Resolve requirements.lock again from pyproject.toml (all extras, all platforms, with hashes)
+	@# Extras stay in the lock: without them pip before 23.3 tries other versions of a package wanted with an extra.
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --no-strip-extras \
+	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	@echo "requirements.lock: $$(grep -cE '^[a-z0-9]' requirements.lock) packages"
+
+# ---- running --------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(READY) ## The whole platform on the sample data, from bronze files to predictions
+	@$(BIN)/fx demo
+
+.PHONY: soak
+soak: $(READY) ## The service under load for a long time, with faults
+	@$(BIN)/fx soak
+
+.PHONY: bench
+bench: $(READY) ## Latency and throughput of the service, and speed of the data path
+	@$(BIN)/fx bench
+
+# ---- checking -------------------------------------------------------------------------------------------------
+
+.PHONY: format
+format: $(READY) ## Apply the formatter and the safe fixes
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: lint
+lint: $(READY) ## Format, lint, types, import contracts, code locations
+	@echo "ruff format"; $(BIN)/ruff format --check --quiet --output-format concise . \
+	  || { echo "Run: make format"; exit 1; }
+	@echo "ruff check"; $(BIN)/ruff check --quiet --output-format concise .
+	@echo "pyright"; $(BIN)/pyright --pythonpath $(BIN)/python
+	@echo "lint-imports"; $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log 2>&1 \
+	  || { cat $(VENV)/lint-imports.log; exit 1; }
+	@echo "dagster definitions validate"; \
+	home="$$(mktemp -d)"; trap 'rm -rf "$$home"' EXIT; cp deploy/dagster.yaml "$$home/"; \
+	DAGSTER_HOME="$$home" FX_HOME="$$home/fx" $(BIN)/dagster definitions validate -w workspace.yaml \
+	  > $(VENV)/definitions.log 2>&1 || { tail -n 40 $(VENV)/definitions.log; exit 1; }
+
+.PHONY: test
+test: lint ## Everything lint checks, then all tests
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup -q $(PYTEST_ARGS)
+
+.PHONY: ci
+ci: ## What continuous integration runs: installs missing Debian packages, then every test, no skips
+	@.ci/run
+
+.PHONY: clean
+clean: ## Remove the virtual environment, caches and builds (the platform's data in .fx stays)
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.fx/*' -prune -exec rm -rf {} +
