@@ -1,0 +1,39 @@
+"""The part of the service other packages may import: the HTTP client and the formats of the shared stores.
+
+home            where everything lives (FX_HOME)
+clock           the replay clock (FX_CLOCK)
+files           atomic writes
+bundle          the exported model: manifest, hashes, golden rows
+snapshot        the feature blob that the refresher publishes and the workers read
+prediction_log  prediction and feedback records
+http            ServingClient
+
+Importing this package loads httpx and msgspec only. Nothing here scores a model or opens a port.
+"""
+
+from fx_serving.client.bundle import BundleError, FeatureRef, LabelInfo, Manifest, read_manifest
+from fx_serving.client.clock import now
+from fx_serving.client.home import Stores, fx_home
+from fx_serving.client.http import ServiceError, ServiceUnreachable, ServingClient
+from fx_serving.client.prediction_log import FeedbackRecord, PredictionRecord, read_feedback, read_predictions
+from fx_serving.client.snapshot import BlobError, FeatureBlob
+
+__all__ = [
+    "BlobError",
+    "BundleError",
+    "FeatureBlob",
+    "FeatureRef",
+    "FeedbackRecord",
+    "LabelInfo",
+    "Manifest",
+    "PredictionRecord",
+    "ServiceError",
+    "ServiceUnreachable",
+    "ServingClient",
+    "Stores",
+    "fx_home",
+    "now",
+    "read_feedback",
+    "read_manifest",
+    "read_predictions",
+]

@@ -1,0 +1,147 @@
+"""The worker's HTTP interface apart from POST /predict: state, feedback, rollouts, metrics, docs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+
+from fx_serving.client.home import Stores
+from fx_serving.dataplane.drift import drift_status
+from fx_serving.dataplane.errors import ApiError
+from fx_serving.dataplane.feedback import FeedbackBody, FeedbackDesk
+from fx_serving.dataplane.forward import ControllerLink
+from fx_serving.dataplane.health import HealthDesk
+from fx_serving.dataplane.metrics import exposition
+from fx_serving.dataplane.openapi import document_hot_routes, serve_docs
+from fx_serving.rollout_api import AbortBody, RolloutBody, RolloutList, RolloutView
+
+DESCRIPTION = """Predictions of FX models, with blue/green rollouts.
+
+`POST /predict` answers from the deployed version (blue), or, for its share of traffic during a rollout, from
+the candidate (green). Every error says what was wrong, where, and what to do."""
+
+
+def problem_of(error: RequestValidationError) -> str:
+    """The first problem FastAPI found, as `field: what`."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part != "body")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        return f"body: not valid JSON ({first.get('ctx', {}).get('error', message)})"
+    return f"{field}: {message}" if field else message
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """One shape for all errors: {"detail": "field: what; remedy"}."""
+
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: ApiError) -> JSONResponse:
+        return JSONResponse({"detail": error.detail}, error.status)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({"detail": problem_of(error)}, 422)
+
+
+def build_app(
+    stores: Stores,
+    worker: str,
+    health: HealthDesk,
+    feedback: FeedbackDesk,
+    controller: ControllerLink,
+    lifespan: Any,
+) -> FastAPI:
+    """The application behind the hot routes."""
+    app = FastAPI(
+        title="fx serving",
+        description=DESCRIPTION,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    add_error_handlers(app)
+    document_hot_routes(app)
+    serve_docs(app)
+    _add_state_routes(app, stores, worker, health)
+    _add_rollout_routes(app, controller)
+
+    @app.post("/feedback", tags=["predictions"], summary="What really happened")
+    async def post_feedback(body: FeedbackBody) -> dict[str, str | None]:
+        known = frozenset(
+            name
+            for slots in health.slots.current.models.values()
+            for name in (slots.blue.instruments if slots.blue else ())
+        )
+        return await feedback.take(body, known)
+
+    return app
+
+
+def _add_state_routes(app: FastAPI, stores: Stores, worker: str, health: HealthDesk) -> None:
+    @app.get("/", include_in_schema=False)
+    async def landing() -> dict[str, str]:
+        return {"service": "fx serving", "docs": "/docs", "predict": "POST /predict", "health": "/health"}
+
+    @app.get(
+        "/health",
+        tags=["state"],
+        summary="Each component: ok, or degraded and why. 200 while the process lives",
+    )
+    async def get_health() -> dict[str, Any]:
+        return health.health(worker)
+
+    @app.get("/ready", tags=["state"], summary="200 if predictions can be answered, else 503 and why")
+    async def get_ready() -> JSONResponse:
+        reason = health.ready()
+        return JSONResponse({"ready": True} if reason is None else {"detail": reason}, 200 if reason is None else 503)
+
+    @app.get("/metrics", tags=["state"], summary="Prometheus metrics of all workers")
+    async def get_metrics() -> Response:
+        content = await asyncio.to_thread(exposition, stores.metrics)
+        return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/traffic", tags=["state"], summary="Versions, shares and counts per model")
+    async def get_traffic() -> dict[str, Any]:
+        return await health.traffic()
+
+    @app.get("/drift/status", tags=["state"], summary="The newest drift status per model")
+    async def get_drift() -> dict[str, Any]:
+        return await asyncio.to_thread(drift_status, stores.drift)
+
+
+def _add_rollout_routes(app: FastAPI, controller: ControllerLink) -> None:
+    async def forward(method: str, path: str, body: bytes | None = None) -> Response:
+        status, content = await controller.call(method, path, body)
+        return Response(content, status, media_type="application/json")
+
+    @app.post("/rollouts", status_code=202, tags=["rollouts"], response_model=RolloutView)
+    async def start(body: RolloutBody) -> Response:
+        """Begin to roll out a version; 409 names a rollout already active for this model."""
+        return await forward("POST", "/rollouts", body.model_dump_json(exclude_unset=True).encode())
+
+    @app.get("/rollouts", tags=["rollouts"], response_model=RolloutList)
+    async def all_rollouts() -> Response:
+        """All rollouts, newest first."""
+        return await forward("GET", "/rollouts")
+
+    @app.get("/rollouts/{rollout_id}", tags=["rollouts"], response_model=RolloutView)
+    async def one(rollout_id: str) -> Response:
+        """One rollout: state, weight, steps with their evidence, events."""
+        return await forward("GET", f"/rollouts/{_plain(rollout_id)}")
+
+    @app.post("/rollouts/{rollout_id}/abort", tags=["rollouts"], response_model=RolloutView)
+    async def abort(rollout_id: str, body: AbortBody | None = None) -> Response:
+        """Put all traffic back on blue; 409 if the rollout is finished or finalizing."""
+        body = body or AbortBody()
+        return await forward("POST", f"/rollouts/{_plain(rollout_id)}/abort", body.model_dump_json().encode())
+
+
+def _plain(rollout_id: str) -> str:
+    if not rollout_id.replace("-", "").isalnum() or not rollout_id.isascii():
+        raise ApiError(404, f"rollout {rollout_id!r}: no such rollout. GET /rollouts lists them.")
+    return rollout_id

@@ -1,0 +1,154 @@
+"""What GET /health, /ready and /traffic say. Each component is ok or degraded, with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fx_serving.client import clock
+from fx_serving.client.home import Stores
+from fx_serving.counts import SlotCounts, read_counts
+from fx_serving.dataplane.features import FeatureSnapshots, ViewRows
+from fx_serving.dataplane.log import PredictionLogWriter
+from fx_serving.dataplane.slots import SlotManager
+
+
+def _component(problems: list[str], **more: Any) -> dict[str, Any]:
+    state: dict[str, Any] = {"status": "degraded" if problems else "ok"}
+    if problems:
+        state["reason"] = "; ".join(problems)
+    return {**state, **more}
+
+
+class HealthDesk:
+    """Reads the state of this worker's parts."""
+
+    def __init__(
+        self, stores: Stores, slots: SlotManager, snapshots: FeatureSnapshots, log: PredictionLogWriter
+    ) -> None:
+        self.stores, self.slots, self.snapshots, self.log = stores, slots, snapshots, log
+
+    def health(self, worker: str) -> dict[str, Any]:
+        """All components; "ok" only if every one is."""
+        components = {
+            "model": self._models(),
+            "feature_store": self._features(),
+            "registry": self._registry(),
+            "log": _component(
+                [self.log.problem] if self.log.problem else [],
+                waiting=self.log.waiting,
+                dropped=self.log.dropped,
+            ),
+            "controller": _component(
+                []
+                if self.slots.live()
+                else ["not seen to renew its lease; predictions go on, all on blue; rollouts wait"]
+            ),
+        }
+        degraded = any(c["status"] != "ok" for c in components.values())
+        return {
+            "status": "degraded" if degraded else "ok",
+            "worker": worker,
+            "time": clock.to_iso(clock.now()),
+            "components": components,
+        }
+
+    def ready(self) -> str | None:
+        """Why predictions cannot be answered; None if they can."""
+        current = self.slots.current
+        if current.generation < 0:
+            return "the routing table is not read yet"
+        if not any(slots.blue for slots in current.models.values()):
+            return "no model is deployed. Roll one out: fx rollout start MODEL VERSION."
+        return None
+
+    async def traffic(self) -> dict[str, Any]:
+        """Per model: versions, shares, and counts over all workers since the service started."""
+        counts = await asyncio.to_thread(read_counts, self.stores.metrics)
+        live = self.slots.live()
+        current = self.slots.current
+        models: dict[str, Any] = {}
+        for model, slots in current.models.items():
+            green = slots.green
+            weight = green.route.weight if green and live else 0.0
+            models[model] = {
+                "blue": slots.blue and _slot(counts, model, slots.blue.version, "blue", 100.0 - weight),
+                "green": green
+                and {
+                    **_slot(counts, model, green.route.version, "green", weight),
+                    "assigned_weight": green.route.weight,
+                    "rollout_id": green.route.rollout_id,
+                },
+            }
+        return {"generation": current.generation, "lease": "held" if live else "lost", "models": models}
+
+    def _models(self) -> dict[str, Any]:
+        current = self.slots.current
+        problems = list(current.errors.values())
+        if self.slots.problem:
+            problems.append(self.slots.problem)
+        reason = self.ready()
+        if reason:
+            problems.append(reason)
+        deployed = {
+            model: {
+                "blue": slots.blue and slots.blue.version,
+                "green": slots.green and slots.green.route.version,
+            }
+            for model, slots in current.models.items()
+        }
+        return _component(problems, deployed=deployed)
+
+    def _features(self) -> dict[str, Any]:
+        now = clock.now()
+        problems: list[str] = []
+        ages: dict[str, float] = {}
+        held = self.snapshots.held
+        for slots in self.slots.current.models.values():
+            if slots.blue is None:
+                continue
+            for view in slots.blue.views:
+                limit = slots.blue.manifest.max_feature_age_s[view]
+                for instrument in sorted(slots.blue.instruments):
+                    rows, name = held.get((view, instrument)), f"{view}/{instrument}"
+                    age = newest_age(rows, now)
+                    if age is not None:
+                        ages[name] = age
+                    if rows is None:
+                        problems.append(f"{name}: none published")
+                    elif isinstance(rows, str):
+                        problems.append(f"{name}: corrupt: {rows}")
+                    elif age is None:
+                        problems.append(f"{name}: no row yet")
+                    elif age > limit:
+                        problems.append(f"{name}: {age:.0f} s old, limit {limit:.0f} s")
+        return _component(sorted(set(problems)), age_s=ages)
+
+    def _registry(self) -> dict[str, Any]:
+        problems: list[str] = []
+        bundles = self.stores.bundles
+        if not bundles.is_dir():
+            problems.append(f"{bundles}: no such folder; no bundle has been exported yet")
+        for slots in self.slots.current.models.values():
+            if slots.blue and not slots.blue.folder.is_dir():
+                problems.append(f"{slots.blue.folder}: gone; it is served from memory and a restart would fail")
+        return _component(problems, bundles=str(bundles))
+
+
+def newest_age(rows: ViewRows | str | None, now: Any) -> float | None:
+    """Seconds since the newest row known at `now`; None if there is none."""
+    if not isinstance(rows, ViewRows):
+        return None
+    known = [time for time in rows.times[-1:] if time <= now] or [time for time in rows.times if time <= now]
+    return (now - known[-1]).total_seconds() if known else None
+
+
+def _slot(counts: dict, model: str, version: str, slot: str, weight: float) -> dict[str, Any]:
+    found = counts.get((model, version, slot), SlotCounts())
+    return {
+        "version": version,
+        "weight": weight,
+        "requests": int(found.requests),
+        "errors": int(found.errors),
+        "p99_ms": found.quantile_ms(0.99),
+    }

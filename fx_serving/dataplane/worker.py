@@ -1,0 +1,167 @@
+"""One data-plane process: python -m fx_serving.dataplane.worker --id w0 --fd N --parent PID --home DIR."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from fx_serving.client import clock
+from fx_serving.client.files import atomic_write
+from fx_serving.client.home import Stores
+from fx_serving.config import ServingConfig, load_config
+from fx_serving.dataplane import metrics as metric_files
+from fx_serving.dataplane.app import build_app
+from fx_serving.dataplane.asgi import HotRoutes
+from fx_serving.dataplane.features import FeatureSnapshots
+from fx_serving.dataplane.feedback import FeedbackDesk
+from fx_serving.dataplane.forward import ControllerLink
+from fx_serving.dataplane.health import HealthDesk, newest_age
+from fx_serving.dataplane.log import PredictionLogWriter
+from fx_serving.dataplane.predictor import Predictor
+from fx_serving.dataplane.slots import SlotManager
+from fx_serving.processes import leave_with_parent, setup_logging
+
+log = logging.getLogger("fx_serving.worker")
+
+
+class Worker:
+    """The parts of a worker and their background tasks."""
+
+    def __init__(self, stores: Stores, worker: str, config: ServingConfig) -> None:
+        self.stores, self.name, self.config = stores, worker, config
+        self.metrics = metric_files.Metrics()
+        self.snapshots = FeatureSnapshots(stores.features)
+        self.slots = SlotManager(stores, config)
+        self.log = PredictionLogWriter(stores.predictions, worker, config.log_flush_ms)
+        self.predictor = Predictor(self.slots, self.snapshots, self.log, self.metrics, config)
+        self.controller = ControllerLink(stores.controller)
+        health = HealthDesk(stores, self.slots, self.snapshots, self.log)
+        feedback = FeedbackDesk(stores.predictions, self.log, self.predictor.recent)
+        app = build_app(stores, worker, health, feedback, self.controller, self._lifespan)
+        token = os.environ.get("FX_SERVING_TOKEN")
+        self.asgi = HotRoutes(app, self.predictor.predict, self.metrics, token)
+        self._weights: dict[tuple[str, str, str], float] = {}
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Any) -> AsyncIterator[None]:
+        # Read everything once before the first connection is accepted: a restarted worker answers at once.
+        await self.snapshots.poll()
+        await self.slots.poll()
+        tasks = [
+            asyncio.create_task(_for_ever(work))
+            for work in (self.snapshots.run, self.slots.run, self._heartbeat, self._gauges)
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.slots.stop()
+            await self.controller.close()
+            await asyncio.to_thread(self.log.stop)
+            self._status_path.unlink(missing_ok=True)
+
+    @property
+    def _status_path(self) -> Path:
+        return self.stores.workers / f"{self.name}.json"
+
+    async def _heartbeat(self) -> None:
+        """Tell the controller which table is applied: at once when it changes, and once a second."""
+        last, written = None, 0.0
+        while True:
+            current = self.slots.current
+            if current is not last or time.monotonic() - written > 1.0:
+                status = {
+                    "pid": os.getpid(),
+                    "applied_version": current.generation,
+                    "errors": dict(current.errors),
+                    "heartbeat": datetime.now(UTC),
+                    "sidecars": [s.green.sidecar.pid for s in current.models.values() if s.green],
+                }
+                content = msgspec.json.encode(status)
+                await asyncio.to_thread(atomic_write, self._status_path, content, durable=False)
+                last, written = current, time.monotonic()
+            await asyncio.sleep(0.05)
+
+    async def _gauges(self) -> None:
+        while True:
+            now, live = clock.now(), self.slots.live()
+            for (view, instrument), rows in self.snapshots.held.items():
+                age = newest_age(rows, now)
+                if age is not None:
+                    self.metrics.feature_age.labels(view, instrument).set(age)
+            weights: dict[tuple[str, str, str], float] = {}
+            for model, slots in self.slots.current.models.items():
+                share = slots.green.route.weight if slots.green and live else 0.0
+                if slots.green:
+                    weights[model, slots.green.route.version, "green"] = share
+                if slots.blue:
+                    weights[model, slots.blue.version, "blue"] = 100.0 - share
+            for labels in self._weights.keys() - weights.keys():
+                weights[labels] = 0.0
+            for labels, weight in weights.items():
+                self.metrics.weight.labels(*labels).set(weight)
+            self._weights = weights
+            self.metrics.lease.set(live)
+            self.metrics.log_degraded.set(self.log.problem is not None)
+            self.metrics.log_waiting.set(self.log.waiting)
+            await asyncio.sleep(1.0)
+
+
+async def _for_ever(work: Any) -> None:
+    """Run a background loop; an unexpected error is logged and the loop begun again, never silently ended."""
+    while True:
+        try:
+            coroutine: Coroutine[Any, Any, None] = work()
+            await coroutine
+        except Exception:
+            log.exception("background task %s failed; it goes on", work.__qualname__)
+            await asyncio.sleep(0.5)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--home", type=Path, required=True)
+    options = parser.parse_args()
+    setup_logging(options.id)
+    stores = Stores(options.home)
+    config = load_config(options.home)
+    metric_files.configure(stores.metrics, options.id)
+    worker = Worker(stores, options.id, config)
+    listening = socket.socket(fileno=options.fd)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            worker.asgi,
+            loop="uvloop",
+            http="httptools",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    leave_with_parent(options.parent, server)
+    server.run(sockets=[listening])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

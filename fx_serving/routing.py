@@ -1,0 +1,91 @@
+"""The routing table's format: written by the controller, read by the workers. And who goes to green."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from fx_serving.client.files import atomic_write
+
+
+class GreenRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate: its version, its share of traffic in per cent, the rollout it belongs to (also the hash
+    salt).
+    """
+
+    version: str
+    weight: float
+    rollout_id: str
+
+
+class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions of one model answer."""
+
+    blue: str | None = None
+    green: GreenRoute | None = None
+
+
+class RoutingTable(msgspec.Struct, frozen=True, kw_only=True):
+    """routing.json.
+
+    `generation` rises with every change of routes; `counter` with every renewal of the lease.
+    """
+
+    format: Literal[1] = 1
+    generation: int
+    counter: int
+    models: dict[str, ModelRoute]
+
+
+_decoder = msgspec.json.Decoder(RoutingTable)
+
+
+def read_routing(path: Path) -> RoutingTable:
+    """The table in `path`. Raises OSError or msgspec.DecodeError."""
+    return _decoder.decode(Path(path).read_bytes())
+
+
+def write_routing(path: Path, table: RoutingTable, *, durable: bool) -> None:
+    """Replace the table atomically; renewals of the lease need not be durable."""
+    atomic_write(path, msgspec.json.encode(table), durable=durable)
+
+
+class Lease:
+    """Whether the controller is seen to live: its counter changed within the last `expire_s` of the own
+    clock.
+
+    The first counter seen proves nothing (the file may be a day old), so a restarted worker begins without a
+    lease.
+    """
+
+    def __init__(self, expire_s: float) -> None:
+        self.expire_s = expire_s
+        self.until = float("-inf")
+        self._counter: int | None = None
+
+    def observe(self, counter: int, now: float) -> None:
+        """Note the counter read at monotonic time `now`."""
+        if self._counter is not None and counter != self._counter:
+            self.until = now + self.expire_s
+        self._counter = counter
+
+    def alive(self, now: float) -> bool:
+        """Whether canary weights hold at monotonic time `now`."""
+        return now < self.until
+
+
+def position(salt: str, key: str) -> float:
+    """Where `key` falls in [0, 100): equal on every node, independent between salts."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8, key=salt.encode()[:64]).digest()
+    return int.from_bytes(digest, "big") / 2**64 * 100.0
+
+
+def goes_green(salt: str, key: str, weight: float) -> bool:
+    """Whether `key` is in the canary's share.
+
+    A key once in stays in while the weight rises (sticky, monotone).
+    """
+    return weight >= 100 or position(salt, key) < weight
