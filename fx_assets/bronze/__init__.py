@@ -1,0 +1,1 @@
+"""Bronze: what the sources answered, append-only and never modified."""

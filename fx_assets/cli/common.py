@@ -1,0 +1,49 @@
+"""What the commands share: the --home option, and errors without tracebacks."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from fx_assets.errors import FxError
+
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Data folder. Default: FX_HOME, else .fx in the checkout.", metavar="DIR")
+]
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def use_home(home: Path | None) -> Path:
+    """The home of this command, also for everything it calls."""
+    from fx_serving.client.home import fx_home
+
+    if home is not None:
+        os.environ["FX_HOME"] = str(home.expanduser().resolve())
+    return fx_home()
+
+
+def wide_console() -> Any:
+    """A rich console; where the output is no terminal, wide enough that no table is cut."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
+def plain_errors(command: Command) -> Command:
+    """An FxError is printed in red and ends the command with code 1; anything else is a defect and shows itself."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except FxError as error:
+            typer.secho(str(error), fg="red", err=True)
+            raise typer.Exit(1) from None
+
+    return wrapped  # type: ignore[return-value]

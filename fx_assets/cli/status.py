@@ -1,0 +1,28 @@
+"""fx status: what there is, how new it is, and what serves."""
+
+from __future__ import annotations
+
+import typer
+
+from fx_assets.cli.common import Home, plain_errors, use_home, wide_console
+
+
+@plain_errors
+def status(home: Home = None) -> None:
+    """Tables with their sessions, models with their champion, the service, the newest drift verdict."""
+    from fx_assets.cli.tables import drift_table, lake_table, models_table, service_lines
+    from fx_assets.configuration import load_configuration
+    from fx_assets.stack.environment import use_replay_clock
+    from fx_serving.client.home import Stores
+
+    stores = Stores(use_home(home))
+    configuration = load_configuration()
+    use_replay_clock(configuration)
+    console = wide_console()
+    console.print(lake_table(stores, configuration))
+    console.print(models_table(stores, configuration))
+    console.print(drift_table(stores, configuration))
+    for line in service_lines(stores):
+        console.print(line, highlight=False)
+    if not (stores.lake / "gold").exists():
+        typer.echo("Nothing has been made yet. Try:  make demo   or   fx backfill --from DATE --to DATE")

@@ -1,0 +1,66 @@
+"""fx up: the whole platform on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Annotated
+
+import typer
+
+from fx_assets.cli.common import Home, plain_errors, use_home
+
+
+@plain_errors
+def up(
+    home: Home = None,
+    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    serving_port: Annotated[int, typer.Option(help="Port of the deployment service.")] = 8700,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    mlflow: Annotated[bool, typer.Option(help="Whether to start the MLflow UI.")] = True,
+) -> None:
+    """Start the Dagster UI and daemon, the deployment service and the MLflow UI; stop them all on Ctrl-C.
+
+    Look at the result of the demo:  fx up --home .fx/demo
+    """
+    from fx_assets.configuration import load_configuration
+    from fx_assets.errors import FxError
+    from fx_assets.stack.ports import require_free
+    from fx_assets.stack.stack import Ports, Stack
+
+    folder = use_home(home)
+    configuration = load_configuration()
+    require_free(dagster_port, "the Dagster UI", "--dagster-port")
+    require_free(serving_port, "the deployment service", "--serving-port")
+    if mlflow:
+        require_free(mlflow_port, "the MLflow UI", "--mlflow-port")
+    # SIGTERM ends the command as Ctrl-C does: through the context manager that stops the services.
+    # Both are set, since a shell starts background commands with SIGINT ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    ports = Ports(dagster_port, serving_port, mlflow_port if mlflow else None)
+    try:
+        with Stack(folder, configuration, ports) as stack:
+            stack.start(lambda name: typer.echo(f"starting {name} ..."))
+            stack.wait_ready()
+            _announce(stack.addresses, stack.environment)
+            while (ended := stack.ended()) is None:
+                time.sleep(0.5)
+            raise FxError(f"{ended.name} ended unexpectedly:\n{ended.tail()}\nThe whole log: {ended.log}")
+    except KeyboardInterrupt:
+        typer.echo("stopped")
+
+
+def _announce(addresses: dict[str, str], environment: dict[str, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    for name, address in addresses.items():
+        table.add_row(name, address + ("/docs" if name == "predictions" else ""))
+    table.add_row("data", environment["FX_HOME"])
+    if clock := environment.get("FX_CLOCK"):
+        table.add_row("clock", f"{clock} (the sample's end: set FX_CLOCK to change it)")
+    console = Console()
+    console.print(table)
+    console.print("ready. In another terminal:  fx predict GBP_USD   fx status   (Ctrl-C here stops everything)")

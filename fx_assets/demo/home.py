@@ -1,0 +1,77 @@
+"""The demo's own home: emptied at the start, configured for a rollout of seconds, its event store in memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from fx_assets.configuration import SHIPPED
+from fx_assets.errors import FxError
+from fx_assets.stack.environment import INSTANCE
+
+MARKER = ".fx-demo"
+TMPFS = Path("/dev/shm")
+
+# A rollout that takes seconds: the shipped policy of minutes and hours is for real traffic.
+ROLLOUT = {
+    "steps": [5, 25, 50, 100],
+    "window_s": 4,
+    "min_requests": 20,
+    "max_error_rate": 0.01,
+    "max_p99_ms": 200,
+    "hold_timeout_s": 60,
+}
+
+
+def empty_home(home: Path) -> None:
+    """Make an empty demo home. Raises FxError for a folder that holds something else than an earlier demo."""
+    if home.exists() and any(home.iterdir()):
+        if not (home / MARKER).exists():
+            raise FxError(f"{home}: not empty, and not an earlier demo. Name another folder with --home.")
+        shutil.rmtree(home)
+    home.mkdir(parents=True, exist_ok=True)
+    (home / MARKER).write_text("Made by `fx demo`, which empties this folder when it starts.\n")
+    _configure(home)
+
+
+def _configure(home: Path) -> None:
+    """The shipped configuration with the short rollout."""
+    folder = home / "config"
+    folder.mkdir()
+    models = yaml.safe_load((SHIPPED / "models.yaml").read_text(encoding="utf-8"))
+    models["defaults"]["rollout"] = ROLLOUT
+    (folder / "models.yaml").write_text(yaml.safe_dump(models, sort_keys=False), encoding="utf-8")
+
+
+class EventStore:
+    """Dagster's event store in memory while the demo runs, and on disk when it ends.
+
+    A commit on disk costs milliseconds and a backfill makes thousands; the demo's history is worth keeping, but not
+    worth waiting for. Where there is no /dev/shm it stays on disk throughout.
+    """
+
+    def __init__(self, home: Path):
+        self.folder = home / "dagster"
+        self._memory: Path | None = None
+
+    def __enter__(self) -> EventStore:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = INSTANCE.read_text(encoding="utf-8")
+        if TMPFS.is_dir() and os.access(TMPFS, os.W_OK):
+            self._memory = Path(tempfile.mkdtemp(prefix="fx-demo-", dir=TMPFS))
+            settings += f"\nstorage:\n  sqlite:\n    base_dir: {self._memory}\n"
+        (self.folder / "dagster.yaml").write_text(settings, encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Bring the store to where an instance without the setting looks for it."""
+        if self._memory is None:
+            return
+        for part in self._memory.iterdir():
+            shutil.move(str(part), self.folder / part.name)
+        self._memory.rmdir()
+        shutil.copyfile(INSTANCE, self.folder / "dagster.yaml")

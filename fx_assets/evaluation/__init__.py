@@ -1,0 +1,1 @@
+"""Honest evaluation: splits, figures with intervals, backtest, correction for trials, gates, studies."""

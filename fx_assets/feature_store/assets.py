@@ -1,0 +1,107 @@
+"""feature_registry and online_features: Feast's registry, and the newest features where the service finds them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from fx_assets.configuration import Configuration
+from fx_assets.feature_store.blobs import publish_blobs
+from fx_assets.feature_store.online import read_online, write_newest
+from fx_assets.feature_store.repository import TTL, objects, open_store, service_name, views
+from fx_assets.resources.home import HomeResource
+from fx_assets.tables import CODE_VERSION, OWNER, transient, weekly_close
+
+GROUP = "feature_store"
+RECENT_SESSIONS = 8  # holds the blobs' history, holidays included
+
+
+def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
+    """The two Feast assets for a configuration."""
+
+    @dg.asset(
+        description="Entities, feature views and services, applied to the feature registry.",
+        deps=[dg.AssetDep(["gold", "features"], partition_mapping=dg.LastPartitionMapping())],
+        group_name=GROUP,
+        owners=[OWNER],
+        kinds={"feast"},
+        code_version=CODE_VERSION,
+        freshness_policy=weekly_close,
+    )
+    def feature_registry(home: HomeResource) -> dg.MaterializeResult:
+        store = open_store(home.stores.home)
+        store.apply(objects(home.stores.lake, configuration))
+        lines = [f"| {view} | {len(names)} | {TTL[view]} |" for view, names in views().items()]
+        return dg.MaterializeResult(
+            metadata={
+                "feature_views": dg.MetadataValue.md(
+                    "\n".join(["| view | features | time to live |", "| --- | --- | --- |", *lines])
+                ),
+                "feature_services": [service_name(model) for model in configuration.models.models],
+            }
+        )
+
+    @dg.asset(
+        description="The newest features of each instrument in the online store, and the blobs the service reads.",
+        deps=[
+            "feature_registry",
+            dg.AssetDep(["gold", "features"], partition_mapping=dg.LastPartitionMapping()),
+        ],
+        group_name=GROUP,
+        owners=[OWNER],
+        kinds={"feast", "sqlite"},
+        code_version=CODE_VERSION,
+        freshness_policy=weekly_close,
+        retry_policy=transient,
+        check_specs=[
+            dg.AssetCheckSpec(
+                "online_equals_offline",
+                asset="online_features",
+                description="The newest row of each instrument is the same online and in gold/features, bit for bit.",
+            )
+        ],
+    )
+    def online_features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        store = open_store(home.stores.home)
+        keys = home.lake.keys("gold/features")[-RECENT_SESSIONS:]
+        recent = home.lake.table("gold/features", keys[0], keys[-1])
+        newest = recent.sort_values("available_at").groupby("instrument").tail(1)
+        written = {view: write_newest(store, view, newest) for view in views()}
+        published = publish_blobs(store, home.stores, recent)
+        different = parity_problems(
+            newest, {view: read_online(store, view, newest["instrument"].tolist()) for view in views()}
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "rows_written": written,
+                "newest": dg.MetadataValue.md(_newest_table(published)),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="online_equals_offline",
+                    passed=not different,
+                    metadata={"different": different or ["none"]},
+                )
+            ],
+        )
+
+    return [feature_registry, online_features]
+
+
+def parity_problems(newest: pd.DataFrame, online: dict[str, pd.DataFrame]) -> list[str]:
+    """Which (instrument, feature) differ between gold and online, to the last bit; empty when none does."""
+    found = []
+    for view, stored in online.items():
+        left = newest.set_index("instrument").sort_index()
+        right = stored.set_index("instrument").sort_index()
+        for name in views()[view]:
+            same = left[name].to_numpy().view(np.int64) == right[name].to_numpy().view(np.int64)
+            both_missing = left[name].isna().to_numpy() & right[name].isna().to_numpy()
+            found += [f"{symbol}.{name}" for symbol in left.index[~(same | both_missing)]]
+    return found
+
+
+def _newest_table(newest: dict[str, datetime]) -> str:
+    return "\n".join(["| instrument | newest row |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in newest.items())])

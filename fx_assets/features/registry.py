@@ -1,0 +1,53 @@
+"""Every feature, declared once in its group file, in one ordered tuple, and questions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fx_assets.features import calendar, microstructure, technical, volatility
+from fx_assets.features.spec import GROUPS, FeatureSpec
+
+COMPUTE = {
+    "technical": technical.compute,
+    "microstructure": microstructure.compute,
+    "volatility": volatility.compute,
+    "calendar": calendar.compute,
+}
+FEATURES: tuple[FeatureSpec, ...] = (
+    *technical.SPECS,
+    *microstructure.SPECS,
+    *volatility.SPECS,
+    *calendar.SPECS,
+)
+BY_NAME: dict[str, FeatureSpec] = {spec.name: spec for spec in FEATURES}
+
+
+def specs(group: str | None = None) -> tuple[FeatureSpec, ...]:
+    """The specs of one group, or of all. Raises ValueError for an unknown group."""
+    if group is not None and group not in GROUPS:
+        raise ValueError(f"feature group: {group!r} is not one of {', '.join(GROUPS)}.")
+    return tuple(spec for spec in FEATURES if group is None or spec.group == group)
+
+
+def feature_names(group: str | None = None) -> list[str]:
+    """Feature names of one group, or of all, in their canonical order."""
+    return [spec.name for spec in specs(group)]
+
+
+def max_window() -> int:
+    """Bars of history, the current bar included, that any feature value depends on."""
+    return max(spec.window for spec in FEATURES)
+
+
+def available_features(columns: Iterable[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Which features a bar frame with these columns supports.
+
+    Returns (names in canonical order, {dropped feature: the columns it misses}).
+    """
+    present = set(columns)
+    dropped = {
+        spec.name: tuple(c for c in spec.requires if c not in present)
+        for spec in FEATURES
+        if not set(spec.requires) <= present
+    }
+    return [spec.name for spec in FEATURES if spec.name not in dropped], dropped

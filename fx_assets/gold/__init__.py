@@ -1,0 +1,1 @@
+"""Gold: the tables models are trained on and served from."""

@@ -1,0 +1,64 @@
+"""Asking the deployment service for a rollout and following it to its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from fx_serving.client.home import Stores
+from fx_serving.client.http import ServiceError, ServiceUnreachable, ServingClient
+
+DEFAULT_URL = "http://127.0.0.1:8700"
+# The service ends a rollout that finds no evidence by itself; this only bounds a service that died.
+PATIENCE_S = 6 * 3600.0
+
+
+class NoService(Exception):
+    """The deployment service cannot be reached; the model stays promoted and can be deployed later."""
+
+
+def service_url(stores: Stores) -> str:
+    """FX_SERVING_URL, else what the running service of this home has written down, else the default port."""
+    if url := os.environ.get("FX_SERVING_URL"):
+        return url
+    try:
+        return msgspec.json.decode(stores.address.read_bytes())["url"]
+    except (FileNotFoundError, msgspec.DecodeError, KeyError):
+        return DEFAULT_URL
+
+
+def roll_out(
+    stores: Stores, model: str, version: str, policy: Mapping[str, Any], on_change: Callable[[dict], None]
+) -> dict[str, Any]:
+    """Start a rollout and wait for its end; returns the service's record of it.
+
+    Raises NoService when nobody answers, ServiceError when the service refuses.
+    """
+    url = service_url(stores)
+    with ServingClient(url) as client:
+        try:
+            started = client.start_rollout(model, version, dict(policy) or None)
+            return client.wait_rollout(started["id"], PATIENCE_S, on_change)
+        except ServiceUnreachable as error:
+            raise NoService(
+                f"{model} version {version} is promoted but not deployed: no deployment service at {url} ({error}). "
+                "Start it with `fx up` and materialize this asset again."
+            ) from None
+
+
+def step_table(rollout: Mapping[str, Any]) -> str:
+    """The rollout's steps as a Markdown table."""
+    lines = ["| weight | from | to | requests | errors | p99 ms | outcome |", "|" + " --- |" * 7]
+    for step in rollout["steps"]:
+        p99 = "" if step.get("p99_ms") is None else f"{step['p99_ms']:.1f}"
+        lines.append(
+            f"| {step['weight']} % | {step['started_at']} | {step.get('ended_at') or ''} "
+            f"| {step['requests']} | {step['errors']} | {p99} | {step.get('outcome') or ''} |"
+        )
+    return "\n".join(lines)
+
+
+__all__ = ["NoService", "ServiceError", "roll_out", "service_url", "step_table"]

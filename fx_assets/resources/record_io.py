@@ -1,0 +1,40 @@
+"""The IO manager of model records: one JSON file for each partition, for what is not a table.
+
+<lake>/models/move_60m/trained_model/session=2022-03-02/record.json
+"""
+
+from pathlib import Path
+
+import dagster as dg
+import msgspec
+
+from fx_assets.errors import MissingData
+from fx_assets.lake import Lake
+from fx_serving.client.files import atomic_write
+
+
+class RecordIOManager(dg.IOManager):
+    """Writes and reads one dict for each partition; model assets run one partition at a time."""
+
+    def __init__(self, lake: Lake, prefix: str = "models/"):
+        self.lake = lake
+        self.prefix = prefix
+
+    def _path(self, context: dg.OutputContext | dg.InputContext) -> Path:
+        table = self.prefix + "/".join(context.asset_key.path)
+        return self.lake.path(table, context.asset_partition_key).with_name("record.json")
+
+    def handle_output(self, context: dg.OutputContext, obj: dict) -> None:
+        path = self._path(context)
+        atomic_write(path, msgspec.json.format(msgspec.json.encode(obj), indent=2))
+        context.add_output_metadata({"path": str(path)})
+
+    def load_input(self, context: dg.InputContext) -> dict:
+        path = self._path(context)
+        try:
+            return msgspec.json.decode(path.read_bytes())
+        except FileNotFoundError:
+            name = "/".join(context.asset_key.path)
+            raise MissingData(
+                f"{name}: not made for session {context.asset_partition_key}. Materialize it first."
+            ) from None

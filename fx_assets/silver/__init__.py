@@ -1,0 +1,1 @@
+"""Silver: checked candles, market features by group, headlines with sentiment."""

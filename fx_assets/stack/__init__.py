@@ -1,0 +1,1 @@
+"""The platform's processes on one machine: what `fx up` starts, watches and stops."""

@@ -1,0 +1,46 @@
+"""Ports: a free one, and who holds one that is not."""
+
+from __future__ import annotations
+
+import socket
+
+from fx_assets.errors import FxError
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return probe.getsockname()[1]
+
+
+def holder(port: int) -> str | None:
+    """Who listens on a port, such as "python (process 4711)"; None when it is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return _listener(port)
+    return None
+
+
+def _listener(port: int) -> str:
+    import psutil
+
+    try:
+        for connection in psutil.net_connections("tcp"):
+            local = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and local and local[1] == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another user's process"
+
+
+def require_free(port: int, what: str, option: str) -> None:
+    """Raises FxError naming who holds the port."""
+    if found := holder(port):
+        raise FxError(f"port {port} for {what} is in use by {found}. Stop it, or choose another with {option}.")

@@ -1,0 +1,82 @@
+"""One child process: started with a log file of its own, waited for until it answers, stopped by its id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from fx_assets.errors import FxError
+
+STOP_S = 25.0
+
+
+def _die_with_parent() -> None:
+    """On Linux the child is told to stop when this process is gone, even by kill -9."""
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+class Process:
+    """A running child. Its output goes to `log`, one file for each start."""
+
+    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path, cwd: Path):
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            self.child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                cwd=cwd,
+                # A session of its own: Ctrl-C reaches only the parent, which stops the children in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    def alive(self) -> bool:
+        """Whether the process is still running."""
+        return self.child.poll() is None
+
+    def wait_ready(self, url: str, timeout_s: float) -> None:
+        """Wait until `url` answers with 2xx. Raises FxError with the end of the log when it does not."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if not self.alive():
+                raise FxError(f"{self.name} ended with code {self.child.returncode}:\n{self.tail()}\nLog: {self.log}")
+            try:
+                if httpx.get(url, timeout=2, trust_env=False).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise FxError(f"{self.name} did not answer at {url} within {timeout_s:g} s:\n{self.tail()}\nLog: {self.log}")
+
+    def tail(self, lines: int = 15) -> str:
+        """The end of the log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """SIGTERM, and after STOP_S seconds SIGKILL to what is left of its session."""
+        if self.alive():
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                self.child.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.child.pid, signal.SIGKILL)
+                self.child.wait()

@@ -1,0 +1,89 @@
+"""The platform's services for one home: Dagster (UI, daemon, code servers), the deployment service, MLflow's UI."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fx_assets.configuration import Configuration
+from fx_assets.stack.environment import ROOT, WORKSPACE, environment
+from fx_assets.stack.ports import LOOPBACK
+from fx_assets.stack.process import Process
+
+READY_S = 90.0
+PYTHON = [sys.executable, "-m"]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where each service listens; None leaves a service out."""
+
+    dagster: int | None = 3000
+    serving: int | None = 8700
+    mlflow: int | None = 5000
+
+
+@dataclass
+class Stack:
+    """Services of one home. Use as a context manager: what was started is stopped, last first."""
+
+    home: Path
+    configuration: Configuration
+    ports: Ports
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Address by service."""
+        named = {"Dagster UI": self.ports.dagster, "predictions": self.ports.serving, "MLflow": self.ports.mlflow}
+        return {name: f"http://{LOOPBACK}:{port}" for name, port in named.items() if port is not None}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of every process of this stack."""
+        return environment(self.home, self.configuration, self.addresses.get("predictions"))
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self.processes):
+            process.stop()
+
+    def start(self, on_start: Callable[[str], None] = lambda name: None) -> None:
+        """Start everything at once; `wait_ready` waits for the answers."""
+        if self.ports.serving is not None:
+            on_start("deployment service")
+            self._start("serving", ["fx_serving.cli", "serve", "--port", str(self.ports.serving)])
+        if self.ports.dagster is not None:
+            on_start("Dagster")
+            options = ["-w", str(WORKSPACE), "-h", LOOPBACK, "-p", str(self.ports.dagster), "--log-level", "warning"]
+            self._start("dagster", ["dagster", "dev", *options])
+        if self.ports.mlflow is not None:
+            on_start("MLflow")
+            self._start_mlflow(self.ports.mlflow)
+
+    def wait_ready(self) -> None:
+        """Wait until every service answers. Raises FxError with the end of the log of one that does not."""
+        paths = {"serving": "/health", "dagster": "/server_info", "mlflow": "/health"}
+        urls = {"serving": "predictions", "dagster": "Dagster UI", "mlflow": "MLflow"}
+        for process in self.processes:
+            process.wait_ready(self.addresses[urls[process.name]] + paths[process.name], READY_S)
+
+    def ended(self) -> Process | None:
+        """A service that has ended by itself; None while all are running."""
+        return next((process for process in self.processes if not process.alive()), None)
+
+    def _start(self, name: str, module: list[str]) -> None:
+        log = self.home / "logs" / f"{name}.log"
+        self.processes.append(Process(name, [*PYTHON, *module], self.environment, log, ROOT))
+
+    def _start_mlflow(self, port: int) -> None:
+        from fx_assets.resources.tracking import tracking_uri
+
+        folder = self.home / "mlflow"
+        (folder / "artifacts").mkdir(parents=True, exist_ok=True)
+        options = ["--backend-store-uri", tracking_uri(self.home), "--artifacts-destination", str(folder / "artifacts")]
+        self._start("mlflow", ["mlflow", "server", *options, "--host", LOOPBACK, "--port", str(port), "--workers", "1"])
