@@ -1,0 +1,1 @@
+"""Dagster code location for what follows a deployment: predictions, drift, quality, alerts, metrics."""

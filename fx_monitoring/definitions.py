@@ -1,0 +1,42 @@
+"""The code location `fx_monitoring`: everything is built from the configuration by `build_definitions`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from fx_assets.configuration import Configuration, load_configuration
+from fx_assets.lake import Lake
+from fx_assets.partitions import fx_sessions
+from fx_assets.resources.home import HomeResource
+from fx_assets.resources.parquet_io import ParquetIOManager
+from fx_assets.resources.record_io import RecordIOManager
+from fx_monitoring import assets
+from fx_serving.client.home import Stores, fx_home
+
+
+def build_definitions(
+    configuration: Configuration | None = None,
+    home: Path | None = None,
+    resources: Mapping[str, Any] | None = None,
+) -> dg.Definitions:
+    """Definitions for a configuration and a home folder; `resources` replace the built ones by key."""
+    configuration = configuration or load_configuration()
+    stores = Stores(home or fx_home())
+    lake = Lake(stores.lake)
+    return dg.Definitions(
+        assets=assets.build(fx_sessions(configuration), configuration),
+        resources={
+            "home": HomeResource(path=str(stores.home)),
+            "parquet_monitoring": ParquetIOManager(lake, {}, prefix="monitoring/"),
+            "records_monitoring": RecordIOManager(lake, prefix="monitoring/"),
+            **(resources or {}),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_definitions()
