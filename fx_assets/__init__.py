@@ -5,7 +5,7 @@
 
 bronze, silver, gold   one folder per medallion layer: thin assets over pure functions
 features, labels, evaluation   the science; knows nothing of Dagster, MLflow or Feast
-feature_store, models, automation   Feast, training to deployment, sensors and schedules
+feature_store, models, automation   Feast, training to deployment, retraining on drift
 sources   where candles and news come from
 cli   the platform's `fx` commands
 """

@@ -13,6 +13,7 @@ from fx_assets.feature_store import assets as feature_store
 from fx_assets.gold import assets as gold
 from fx_assets.lake import Lake
 from fx_assets.models import assets as models
+from fx_assets.models import checks as model_checks
 from fx_assets.partitions import fx_sessions
 from fx_assets.resources.home import HomeResource
 from fx_assets.resources.parquet_io import ParquetIOManager
@@ -34,7 +35,7 @@ def build_definitions(
     stores = Stores(home or fx_home())
     lake = Lake(stores.lake)
     tables = Tables(fx_sessions(configuration), build_schemas(configuration))
-    training_jobs = retraining.jobs(configuration, tables)
+    training_jobs = retraining.jobs(configuration)
     return dg.Definitions(
         assets=[
             *bronze.build(tables, configuration),
@@ -43,6 +44,7 @@ def build_definitions(
             *feature_store.build(configuration),
             *models.build(tables, configuration),
         ],
+        asset_checks=model_checks.build(configuration),
         resources={
             "home": HomeResource(path=str(stores.home)),
             "parquet": ParquetIOManager(lake, tables.schemas),

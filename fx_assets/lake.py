@@ -87,8 +87,12 @@ class Lake:
         keys = [k for k in self.keys(name) if (first is None or k >= first) and (last is None or k <= last)]
         if not keys:
             have = self.keys(name)
-            span = f"it has {have[0]} to {have[-1]}" if have else "it has none"
-            raise MissingData(f"{name}: no partition from {start} to {end}; {span}. Run `fx backfill --from D --to D`.")
+            span = f"there are {have[0]} to {have[-1]}" if have else "there is none"
+            wanted = "" if start is None and end is None else f" from {start or 'the start'} to {end or 'the end'}"
+            raise MissingData(
+                f"{name}: no partition{wanted} in {self.root}; {span}. "
+                "Check the home folder, or run `fx backfill --from D --to D`."
+            )
         there = pq.read_schema(self.path(name, keys[0])).names
         clock = "time" if "time" in there else "available_at"
         symbols = None if instruments is None or "instrument" not in there else _symbols(instruments)

@@ -96,8 +96,14 @@ def content_hash(frame: pd.DataFrame) -> str:
     """sha256 of a frame's column names, types and values, independent of how it is stored."""
     digest = hashlib.sha256()
     for name in frame.columns:
-        digest.update(f"{name}:{frame[name].dtype};".encode())
-    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+        column = frame[name]
+        digest.update(f"{name}:{column.dtype}:{len(column)};".encode())
+        if isinstance(column.dtype, np.dtype) and column.dtype != object:
+            digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
+        elif isinstance(column.dtype, pd.DatetimeTZDtype):
+            digest.update(column.dt.tz_convert("UTC").to_numpy("datetime64[us]").tobytes())
+        else:
+            digest.update("\0".join(column.astype(str)).encode())
     return digest.hexdigest()
 
 

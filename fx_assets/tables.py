@@ -12,13 +12,14 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from fx_assets.failures import no_retry
+from fx_assets.plots import line_plot
 from fx_assets.schemas import Schema, content_hash
 from fx_assets.sessions import session_keys
 
 OWNER = "team:fx-platform"
 # Raised by hand when a table's meaning changes; Dagster then shows what is outdated.
 CODE_VERSION = "1"
-PLOT_ROWS = 2000
 
 # Every table should have been made anew by an hour after the New York close, Monday to Friday.
 weekly_close = dg.FreshnessPolicy.cron(
@@ -32,8 +33,14 @@ transient = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIA
 
 
 def define_asset(**arguments: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """dg.asset with its result stated: type checkers cannot choose among its overloads for arguments from a dict."""
-    return dg.asset(**arguments)
+    """dg.asset whose permanent failures are not retried, and whose result is stated: type checkers cannot choose
+    among its overloads for arguments from a dict.
+    """
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(**arguments)(no_retry()(function))
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -95,12 +102,16 @@ class Tables:
         for key, part in parts.items():
             hashes[key] = content_hash(part)
             context.add_asset_metadata(_figures(part, schema, hashes[key]), partition_key=key)
+        # One picture a run, on its newest session: one on each event of a range would only bloat the event log.
+        drawn = [key for key, part in parts.items() if len(part)]
+        if schema.plot is not None and drawn:
+            context.add_asset_metadata({"plot": line_plot(parts[drawn[-1]], schema.plot)}, partition_key=drawn[-1])
         own = pd.concat(parts.values(), ignore_index=True) if parts else conformed
         problems = schema.problems(own)
         return dg.MaterializeResult(
             value=parts,
             data_version=dg.DataVersion(_joined(hashes)),
-            metadata={**metadata, "run_rows": len(own)} | _plot_metadata(schema, own),
+            metadata={**metadata, "run_rows": len(own)},
             check_results=[
                 dg.AssetCheckResult(
                     check_name="schema",
@@ -168,12 +179,3 @@ def _figures(part: pd.DataFrame, schema: Schema, digest: str) -> dict[str, Any]:
     if len(part):
         figures |= {"first": str(part[column].iloc[0]), "last": str(part[column].iloc[-1])}
     return figures
-
-
-def _plot_metadata(schema: Schema, frame: pd.DataFrame) -> dict[str, Any]:
-    """A picture of the run's newest rows; the same one on each event of a range would only bloat the event log."""
-    from fx_assets.plots import line_plot
-
-    if schema.plot is None or frame.empty or len(frame) > PLOT_ROWS:
-        return {}
-    return {"plot": line_plot(frame, schema.plot)}

@@ -1,1 +1,1 @@
-"""Dagster code location for what follows a deployment: predictions, drift, quality, alerts, metrics."""
+"""Dagster code location for what follows a deployment: the service's predictions, and their drift."""

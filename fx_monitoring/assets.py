@@ -1,7 +1,7 @@
 """predictions and drift_report: what the service was asked, and how far that is from what its model was trained on."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from fx_serving.client.home import Stores
 GROUP = "monitoring"
 COLUMNS = ("prediction_id", "instrument", "timestamp", "model", "version", "slot", "prediction", "label")
 TOP_FEATURES = 12
+# Shifts a half-open interval [start, end) to (start, end]: time stamps have microseconds.
+EXCLUSIVE = timedelta(microseconds=1)
 
 
 def build(partitions: dg.PartitionsDefinition, configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
@@ -60,7 +62,9 @@ def build(partitions: dg.PartitionsDefinition, configuration: Configuration) -> 
     def predictions(context: dg.AssetExecutionContext, home: HomeResource):
         frames = {}
         for key in context.partition_keys:
-            frames[key] = predictions_frame(home.stores.predictions, *session_bounds(key))
+            # Decisions are taken at a bar's close: the one at the session's end is still this session's.
+            start, end = (moment + EXCLUSIVE for moment in session_bounds(key))
+            frames[key] = predictions_frame(home.stores.predictions, start, end)
             context.add_asset_metadata(
                 {"dagster/partition_row_count": len(frames[key]), "content_hash": content_hash(frames[key])},
                 partition_key=key,
@@ -130,13 +134,13 @@ def judge_model(stores: Stores, model: str, session: str, predictions: pd.DataFr
     # The model scores float32 and the log holds what was scored: a float64 reference would differ in the last bits,
     # which matters for features with few distinct values.
     reference = pd.read_parquet(folder / "reference.parquet")[features].astype("float32")
-    asked = predictions.astype({PREFIX + name: "float32" for name in features})
+    asked = predictions.astype({c: "float32" for name in features if (c := PREFIX + name) in predictions.columns})
     report = drift_figures(reference, asked, features, unjudged=feature_names("calendar"))
     place = stores.reports / "drift" / f"{model}-{version}-{session}"
     html, plot = _artifacts(place, reference, asked, features, report)
     path = stores.drift / f"{model}.json"
     if path.is_file() and msgspec.json.decode(path.read_bytes())["session"] > session:
-        path = place.with_suffix(".json")
+        path = _file(place, ".json")
     status = write_status(path, report, model, version, session, report_id=_report_id(model, version, session))
     return {**status, "html": html, "plot": plot}
 
@@ -154,10 +158,15 @@ def _artifacts(
 
     if not report.features:
         return None, None
-    plot = place.with_suffix(".png")
+    plot = _file(place, ".png")
     atomic_write(plot, plot_psi(report))
-    html = render_html(reference, distinct_inputs(predictions, features), features, place.with_suffix(".html"))
+    html = render_html(reference, distinct_inputs(predictions, features), features, _file(place, ".html"))
     return str(html), str(plot)
+
+
+def _file(place: Path, ending: str) -> Path:
+    """`place` with an ending. Not with_suffix: a version may hold a dot."""
+    return place.with_name(place.name + ending)
 
 
 def _psi_table(status: dict[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Sensors and schedules: decisions that must be recorded. Data flow itself belongs to the assets' conditions."""
+"""Jobs and sensors: decisions that must be recorded, such as a retraining because of drift."""

@@ -10,7 +10,6 @@ import dagster as dg
 import msgspec
 
 from fx_assets.configuration import Configuration
-from fx_assets.tables import Tables
 from fx_serving.client.home import Stores
 
 TRAINING_STEPS = (
@@ -29,13 +28,12 @@ def job_name(model: str) -> str:
     return f"train_{model}"
 
 
-def jobs(configuration: Configuration, tables: Tables) -> list[Any]:
+def jobs(configuration: Configuration) -> list[Any]:
     """One training job for each model; the rollout of what it promotes is a step of its own."""
     return [
         dg.define_asset_job(
             job_name(model),
             selection=[dg.AssetKey([model, step]) for step in TRAINING_STEPS if entry.deploy or step != "model_bundle"],
-            partitions_def=tables.partitions,
             description=f"Train, judge and export {model} for one session.",
         )
         for model, entry in configuration.models.models.items()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fx_assets.bronze.files import ALL_NEWS, CANDLES, NEWS, Bronze, BronzeFile
 from fx_assets.configuration import Instrument
-from fx_assets.errors import DataError
+from fx_assets.errors import StoreError
 from fx_assets.sessions import news_bounds, session_bounds
 from fx_assets.sources import candle_source, news_source
 from fx_assets.sources.base import SourceError
@@ -24,7 +24,7 @@ def fetch_candles(
 ) -> BronzeFile | None:
     """One instrument's candles of one session; None where the source has nothing to fetch (imported history).
 
-    Raises DataError when no source answers.
+    Raises StoreError when no source answers.
     """
     start, end = session_bounds(session)
     refusals = []
@@ -37,7 +37,7 @@ def fetch_candles(
         if rows is None:
             return None
         return bronze.append(CANDLES, symbol, session, name, rows, fetched_at)
-    raise DataError(f"{symbol}, session {session}: no source answered. " + " ".join(refusals))
+    raise StoreError(f"{symbol}, session {session}: no source answered. " + " ".join(refusals))
 
 
 def fetch_news(

@@ -29,10 +29,7 @@ def backfill(
     configuration = load_configuration()
     tables = tables_run(configuration, first, last)
     with RunProgress() as progress:
-        execute_plan(
-            [tables, online_run()],
-            environment(folder, configuration),
-            folder / "logs" / "backfill.log",
-            progress.follow("tables", tables),
-        )
+        plans = {"tables": tables, "feature store": online_run()}
+        log = folder / "logs" / "backfill.log"
+        execute_plan(list(plans.values()), environment(folder, configuration), log, progress.follow(plans))
     typer.secho(f"sessions {tables.first} to {tables.last} are made. Look: fx up, or fx status", fg="green")

@@ -35,14 +35,27 @@ def wide_console() -> Any:
     return console if console.is_terminal else Console(width=140)
 
 
+def interrupt_on_signals() -> None:
+    """SIGTERM ends the command as Ctrl-C does, through the context managers that stop what was started.
+
+    SIGINT is set too, since a shell starts background commands with it ignored.
+    """
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+
+
 def plain_errors(command: Command) -> Command:
-    """An FxError is printed in red and ends the command with code 1; anything else is a defect and shows itself."""
+    """An error with a remedy is printed in red, with code 1; anything else is a defect and shows itself."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from fx_serving.client.clock import ClockError
+
         try:
             return command(*args, **kwargs)
-        except FxError as error:
+        except (FxError, ClockError) as error:
             typer.secho(str(error), fg="red", err=True)
             raise typer.Exit(1) from None
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fx_assets.cli.common import plain_errors
+from fx_assets.cli.common import interrupt_on_signals, plain_errors
 
 
 @plain_errors
@@ -16,7 +16,7 @@ def demo(
         Path | None, typer.Option("--home", help="Folder of the demo, emptied first. Default: .fx/demo.", metavar="DIR")
     ] = None,
 ) -> None:
-    """Backfill the sample, train and judge two models, roll one out under traffic, drift, retrain. About 3 minutes.
+    """Backfill the sample, train and judge two models, roll one out under traffic, drift, retrain. A few minutes.
 
     Everything runs on free ports in a folder of its own and is stopped at the end; summary.json keeps the figures.
     Look at the result with:  fx up --home .fx/demo
@@ -25,4 +25,9 @@ def demo(
     from fx_serving.client.home import fx_home
 
     folder = (home or fx_home() / "demo").expanduser().resolve()
-    run_demo(folder)
+    interrupt_on_signals()
+    try:
+        run_demo(folder)
+    except KeyboardInterrupt:
+        typer.secho(f"stopped; what was made so far is in {folder}", fg="red", err=True)
+        raise typer.Exit(130) from None

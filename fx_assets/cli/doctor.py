@@ -24,14 +24,15 @@ Finding = tuple[bool, str, str]
 def doctor(home: Home = None) -> None:
     """Check Python, packages, configuration, disk, memory and ports. Exit code 1 when something must be mended."""
     from rich.console import Console
+    from rich.text import Text
 
     folder = use_home(home)
     console = Console()
     findings = list(examine(folder))
     for good, what, remedy in findings:
-        console.print(
-            f"[green]ok[/green]   {what}" if good else f"[red]bad[/red]  {what}\n     {remedy}", highlight=False
-        )
+        verdict = Text("ok ", "green") if good else Text("bad", "red")
+        # Text, not markup: an error's words may hold brackets. No wrapping: they may be searched for.
+        console.print(verdict, Text(f" {what}" if good else f" {what}\n     {remedy}"), soft_wrap=True)
     bad = sum(not good for good, _, _ in findings)
     console.print("everything is well" if not bad else f"{bad} to mend")
     if bad:
@@ -63,11 +64,12 @@ def _packages() -> Iterator[Finding]:
 
 def _configuration() -> Iterator[Finding]:
     from fx_assets.configuration import config_file, load_configuration
-    from fx_assets.stack.environment import INSTANCE, WORKSPACE
+    from fx_assets.stack.environment import INSTANCE, WORKSPACE, use_replay_clock
     from fx_serving.client.clock import now
 
     try:
         found = load_configuration()
+        use_replay_clock(found)
         names = f"{len(found.instruments.instruments)} instruments, {len(found.models.models)} models"
         yield True, f"configuration in {config_file('models.yaml').parent}: {names}", ""
     except FxError as error:
@@ -108,7 +110,11 @@ def _ports(home: Path) -> Iterator[Finding]:
     from fx_assets.stack.ports import holder
 
     for what, port in PORTS.items():
-        found = holder(port)
+        try:
+            found = holder(port)
+        except FxError as error:
+            yield False, str(error), f"Choose another port for {what}: fx up --help"
+            continue
         yield (
             found is None,
             f"port {port} for {what}" + (f" is in use by {found}" if found else " is free"),

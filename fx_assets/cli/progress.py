@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from fx_assets.cli.common import wide_console
 from fx_assets.runs.plan import PlannedRun, RunEvent
@@ -31,23 +39,37 @@ class RunProgress:
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
 
-    def follow(self, title: str, *plans: PlannedRun) -> Callable[[RunEvent], None]:
-        """A callback for execute_plan whose bar counts materializations, events and failed checks of `plans`."""
-        total = sum(len(plan.assets) * _sessions(plan) for plan in plans)
-        bar = self.bars.add_task(title, total=total)
+    def follow(
+        self, plans: Mapping[str, PlannedRun], then: Callable[[RunEvent], None] = lambda event: None
+    ) -> Callable[[RunEvent], None]:
+        """A callback for execute_plan with a bar for each of `plans`, by title and in the order they are executed.
+
+        The bars count materializations; checks that were not passed are printed. `then` gets every event afterwards.
+        """
+        titles = list(plans)
+        bars: dict[int, TaskID] = {}
 
         def on_event(event: RunEvent) -> None:
-            if event.kind == "materialized":
-                self.bars.update(bar, advance=1, description=f"{title}: {event.asset}")
+            title = titles[event.run]
+            if event.kind == "started":
+                plan = plans[title]
+                bars[event.run] = self.bars.add_task(title, total=len(plan.assets) * _sessions(plan))
+            elif event.kind == "materialized":
+                self.bars.update(bars[event.run], advance=1, description=f"{title}: {event.asset}")
             elif event.kind == "check_failed":
                 self.console.print(f"check not passed: {event.text}", style="yellow", highlight=False)
-            elif event.kind == "finished" and event.ok and event.run == len(plans) - 1:
-                done = self.bars.tasks[bar].completed
-                self.bars.update(bar, description=title, total=done)
-                if not self.console.is_terminal:
-                    self.console.print(f"{title}: {done:.0f} materializations", highlight=False)
+            elif event.kind == "finished" and event.ok:
+                self._finish(title, bars[event.run])
+            then(event)
 
         return on_event
+
+    def _finish(self, title: str, bar: TaskID) -> None:
+        """A rejected model's later steps are not made: what was made is all there is."""
+        done = next(task.completed for task in self.bars.tasks if task.id == bar)
+        self.bars.update(bar, description=title, total=done)
+        if not self.console.is_terminal:
+            self.console.print(f"{title}: {done:.0f} materializations", highlight=False)
 
 
 def _sessions(plan: PlannedRun) -> int:

@@ -23,6 +23,6 @@ def status(home: Home = None) -> None:
     console.print(models_table(stores, configuration))
     console.print(drift_table(stores, configuration))
     for line in service_lines(stores):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if not (stores.lake / "gold").exists():
         typer.echo("Nothing has been made yet. Try:  make demo   or   fx backfill --from DATE --to DATE")

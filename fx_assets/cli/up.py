@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import time
 from typing import Annotated
 
 import typer
 
-from fx_assets.cli.common import Home, plain_errors, use_home
+from fx_assets.cli.common import Home, interrupt_on_signals, plain_errors, use_home, wide_console
 
 
 @plain_errors
 def up(
     home: Home = None,
-    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
-    serving_port: Annotated[int, typer.Option(help="Port of the deployment service.")] = 8700,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.", min=1, max=65535)] = 3000,
+    serving_port: Annotated[int, typer.Option(help="Port of the deployment service.", min=1, max=65535)] = 8700,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
     mlflow: Annotated[bool, typer.Option(help="Whether to start the MLflow UI.")] = True,
 ) -> None:
     """Start the Dagster UI and daemon, the deployment service and the MLflow UI; stop them all on Ctrl-C.
@@ -34,16 +34,13 @@ def up(
     require_free(serving_port, "the deployment service", "--serving-port")
     if mlflow:
         require_free(mlflow_port, "the MLflow UI", "--mlflow-port")
-    # SIGTERM ends the command as Ctrl-C does: through the context manager that stops the services.
-    # Both are set, since a shell starts background commands with SIGINT ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+    interrupt_on_signals()
     ports = Ports(dagster_port, serving_port, mlflow_port if mlflow else None)
     try:
         with Stack(folder, configuration, ports) as stack:
             stack.start(lambda name: typer.echo(f"starting {name} ..."))
             stack.wait_ready()
-            _announce(stack.addresses, stack.environment)
+            _announce(stack.addresses, stack.environment, "" if home is None else f"FX_HOME={folder} ")
             while (ended := stack.ended()) is None:
                 time.sleep(0.5)
             raise FxError(f"{ended.name} ended unexpectedly:\n{ended.tail()}\nThe whole log: {ended.log}")
@@ -51,8 +48,8 @@ def up(
         typer.echo("stopped")
 
 
-def _announce(addresses: dict[str, str], environment: dict[str, str]) -> None:
-    from rich.console import Console
+def _announce(addresses: dict[str, str], environment: dict[str, str], prefix: str) -> None:
+    """prefix: what makes another terminal's commands find this home."""
     from rich.table import Table
 
     table = Table(show_header=False, box=None)
@@ -60,7 +57,10 @@ def _announce(addresses: dict[str, str], environment: dict[str, str]) -> None:
         table.add_row(name, address + ("/docs" if name == "predictions" else ""))
     table.add_row("data", environment["FX_HOME"])
     if clock := environment.get("FX_CLOCK"):
-        table.add_row("clock", f"{clock} (the sample's end: set FX_CLOCK to change it)")
-    console = Console()
+        origin = "set by FX_CLOCK" if os.environ.get("FX_CLOCK") else "the data's end: set FX_CLOCK to change it"
+        table.add_row("clock", f"{clock} ({origin})")
+    console = wide_console()
     console.print(table)
-    console.print("ready. In another terminal:  fx predict GBP_USD   fx status   (Ctrl-C here stops everything)")
+    console.print("ready. Ctrl-C here stops everything. In another terminal:")
+    for command in ("fx predict GBP_USD", "fx status"):
+        console.print(f"  {prefix}{command}", highlight=False, soft_wrap=True)

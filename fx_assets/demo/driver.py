@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from fx_assets.demo.home import EventStore, empty_home
 from fx_assets.demo.traffic import Counts, LiveTraffic, replay
 from fx_assets.errors import FxError
 from fx_assets.runs import steps
-from fx_assets.runs.plan import PlannedRun
+from fx_assets.runs.plan import PlannedRun, RunEvent
 from fx_assets.runs.start import execute_plan
 from fx_assets.stack.memory import MemorySampler
 from fx_assets.stack.ports import free_port
@@ -28,9 +28,10 @@ from fx_serving.client.home import Stores
 
 MODEL = "move_60m"  # the one that is rolled out
 REJECTED = "direction_60m"
+CHALLENGER = "challenger and its rollout"
 BLUE_AGO, GREEN_AGO = 22, 2  # the sessions, counted from the end, that blue and green are trained for
 LIVE_PER_SECOND = 120.0
-RETRAINING_S = 120.0
+RETRAINING_S = 240.0
 
 _RUN_QUERY = """query Runs($tag: String!) {
   runsOrError(filter: {tags: [{key: "fx/drift_report", value: $tag}]}) {
@@ -49,7 +50,7 @@ class Demo:
     progress: RunProgress
     sessions: list[str]
     phases: dict[str, float] = field(default_factory=dict)
-    run_ids: dict[str, list[str]] = field(default_factory=dict)
+    run_ids: dict[str, str] = field(default_factory=dict)
     live: Counts = field(default_factory=Counts)
     replayed: dict[str, Counts] = field(default_factory=dict)
     retraining: dict[str, str] = field(default_factory=dict)
@@ -83,12 +84,18 @@ class Demo:
         yield
         self.phases[name] = round(time.monotonic() - started, 2)
 
-    def run(self, name: str, *plans: PlannedRun) -> None:
-        """Execute runs in a child process, with a bar and a time of their own."""
-        with self.phase(name):
-            follow = self.progress.follow(name, *plans)
-            log = self.home / "logs" / "runs.log"
-            self.run_ids[name] = execute_plan(plans, self.stack.environment, log, follow)
+    def run(self, plans: Mapping[str, PlannedRun], then: Callable[[RunEvent], None] = lambda event: None) -> None:
+        """Execute runs in one child process, with a bar and a time for each."""
+        titles = list(plans)
+
+        def note(event: RunEvent) -> None:
+            if event.kind == "finished":
+                self.phases[titles[event.run]] = round(event.seconds or 0.0, 2)
+                self.run_ids[titles[event.run]] = event.run_id or ""
+            then(event)
+
+        log = self.home / "logs" / "runs.log"
+        execute_plan(list(plans.values()), self.stack.environment, log, self.progress.follow(plans, note))
 
 
 def run_demo(home: Path) -> dict:
@@ -118,39 +125,39 @@ def run_demo(home: Path) -> dict:
 def _course(demo: Demo) -> None:
     console = demo.progress.console
     demo.stack.start(lambda name: console.print(f"starting {name}", style="dim"))
-    whole = steps.tables_run(demo.configuration, demo.sessions[0], demo.sessions[-1])
-    demo.run("tables", whole)
-    with demo.phase("services ready"):
-        demo.stack.wait_ready()
-    demo.run(
-        "first model",
-        steps.online_run(),
-        steps.model_run(MODEL, demo.blue, steps.TRAINING + steps.DEPLOYMENT),
-    )
-    demo.run(
-        "challenger and rejected model",
-        steps.model_run(MODEL, demo.green, [*steps.TRAINING, "model_bundle"]),
-        steps.model_run(REJECTED, demo.green, steps.TRAINING),
-    )
-    _roll_out(demo)
+    demo.run({"tables": steps.tables_run(demo.configuration, demo.sessions[0], demo.sessions[-1])})
+    demo.stack.wait_ready()
+    _models(demo)
     _drift(demo)
     _await_retraining(demo)
 
 
-def _roll_out(demo: Demo) -> None:
-    """Blue -> green under live traffic."""
-    if not _bundle(demo, demo.green).is_dir():
-        return  # the challenger was rejected: the summary says why
-    url = demo.stack.addresses["predictions"]
-    instruments = demo.configuration.model_instruments(MODEL)
-    with LiveTraffic(url, instruments, LIVE_PER_SECOND) as traffic:
-        demo.run("rollout under live traffic", steps.model_run(MODEL, demo.green, ["deployment"]))
+def _models(demo: Demo) -> None:
+    """The first model, the one that is rejected, and the challenger, rolled out blue -> green under live traffic."""
+    everything = steps.TRAINING + steps.DEPLOYMENT
+    plans = {
+        "feature store": steps.online_run(),
+        "first model": steps.model_run(MODEL, demo.blue, everything),
+        "rejected model": steps.model_run(REJECTED, demo.green, steps.TRAINING),
+        CHALLENGER: steps.model_run(MODEL, demo.green, everything),
+    }
+    traffic = LiveTraffic(
+        demo.stack.addresses["predictions"], demo.configuration.model_instruments(MODEL), LIVE_PER_SECOND
+    )
+    last = len(plans) - 1
+
+    def on_event(event: RunEvent) -> None:
+        # From the moment the bundle is there until the run that rolls it out has ended.
+        if event.run == last and event.asset == f"{MODEL}/model_bundle" and event.kind == "materialized":
+            traffic.start()
+        elif event.run == last and event.kind == "finished":
+            traffic.stop()
+
+    try:
+        demo.run(plans, on_event)
+    finally:
+        traffic.stop()
     demo.live = traffic.counts
-
-
-def _bundle(demo: Demo, session: str) -> Path:
-    record = demo.stores.lake / "models" / MODEL / "trained_model" / f"session={session}" / "record.json"
-    return bundle_dir(demo.stores.bundles, MODEL, msgspec.json.decode(record.read_bytes())["version"])
 
 
 def _drift(demo: Demo) -> None:
@@ -162,7 +169,12 @@ def _drift(demo: Demo) -> None:
         for number, (session, shock) in enumerate([(demo.calm, False), (demo.shocked, True)]):
             rows = market.replayed_rows(folder / "reference.parquet", features, session, number, shock)
             demo.replayed[session] = replay(url, MODEL, rows)
-    demo.run("drift reports", steps.monitoring_run(demo.calm), steps.monitoring_run(demo.shocked))
+    demo.run(
+        {
+            "drift before": steps.monitoring_run(demo.calm),
+            "drift after": steps.monitoring_run(demo.shocked),
+        }
+    )
 
 
 def _serving_bundle(demo: Demo) -> Path:
@@ -189,7 +201,12 @@ def _await_retraining(demo: Demo) -> None:
                     console.print(f"retraining {found['run_id'][:8]}: {found['status']}", style="dim", highlight=False)
                 demo.retraining = found
                 if found["status"] in ("SUCCESS", "FAILURE", "CANCELED"):
-                    return
+                    break
             time.sleep(0.5)
     if not demo.retraining:
         raise FxError(f"no retraining was requested within {RETRAINING_S:g} s. Logs: {demo.home / 'logs'}")
+    if demo.retraining["status"] != "SUCCESS":
+        raise FxError(
+            f"retraining run {demo.retraining['run_id']} is {demo.retraining['status']} instead of SUCCESS. "
+            f"Look: fx up --home {demo.home}, or the logs in {demo.home / 'logs'}"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from fx_assets.stack.environment import INSTANCE
 
 MARKER = ".fx-demo"
 TMPFS = Path("/dev/shm")
+MEMORY_PREFIX = "fx-demo-"
 
 # A rollout that takes seconds: the shipped policy of minutes and hours is for real traffic.
 ROLLOUT = {
@@ -29,13 +31,42 @@ ROLLOUT = {
 
 def empty_home(home: Path) -> None:
     """Make an empty demo home. Raises FxError for a folder that holds something else than an earlier demo."""
+    if home.exists() and not home.is_dir():
+        raise FxError(f"{home}: is a file. Name a folder with --home.")
     if home.exists() and any(home.iterdir()):
         if not (home / MARKER).exists():
             raise FxError(f"{home}: not empty, and not an earlier demo. Name another folder with --home.")
+        _refuse_running(home)
+        _drop_memory_store(home)
         shutil.rmtree(home)
     home.mkdir(parents=True, exist_ok=True)
     (home / MARKER).write_text("Made by `fx demo`, which empties this folder when it starts.\n")
     _configure(home)
+
+
+def _refuse_running(home: Path) -> None:
+    """A platform that runs on the folder would lose its files under its feet."""
+    lock = home / "serving" / ".lock"
+    if not lock.exists():
+        return
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = file.read().strip()
+            raise FxError(
+                f"{home}: a platform runs on it (process {pid}). Stop it, or name another folder with --home."
+            ) from None
+
+
+def _drop_memory_store(home: Path) -> None:
+    """Remove the event store that an earlier demo left in memory when it was killed."""
+    settings = home / "dagster" / "dagster.yaml"
+    if settings.exists():
+        storage = yaml.safe_load(settings.read_text(encoding="utf-8")).get("storage", {})
+        left = Path(storage.get("sqlite", {}).get("base_dir", home))
+        if left.parent == TMPFS and left.name.startswith(MEMORY_PREFIX):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _configure(home: Path) -> None:
@@ -62,7 +93,7 @@ class EventStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = INSTANCE.read_text(encoding="utf-8")
         if TMPFS.is_dir() and os.access(TMPFS, os.W_OK):
-            self._memory = Path(tempfile.mkdtemp(prefix="fx-demo-", dir=TMPFS))
+            self._memory = Path(tempfile.mkdtemp(prefix=MEMORY_PREFIX, dir=TMPFS))
             settings += f"\nstorage:\n  sqlite:\n    base_dir: {self._memory}\n"
         (self.folder / "dagster.yaml").write_text(settings, encoding="utf-8")
         return self

@@ -59,21 +59,23 @@ def _ask(client: ServingClient, counts: Counts, request: Mapping[str, Any]) -> N
 
 
 class LiveTraffic:
-    """Requests for the newest features of every instrument, at a steady rate, between `with` and its end."""
+    """Requests for the newest features of every instrument, at a steady rate, between start() and stop()."""
 
     def __init__(self, url: str, instruments: Sequence[str], per_second: float):
         self.url, self.instruments, self.per_second = url, list(instruments), per_second
         self.counts = Counts()
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(CLIENTS)]
+        self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
-    def __enter__(self) -> LiveTraffic:
+    def start(self) -> None:
+        """Begin to ask."""
+        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(CLIENTS)]
         for thread in self._threads:
             thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Finish the requests under way; then `counts` is complete. Does nothing when it was never started."""
         self._stop.set()
         for thread in self._threads:
             thread.join()

@@ -12,45 +12,6 @@ import pandas as pd
 if TYPE_CHECKING:
     import xgboost
 
-SUGGESTED_CANDIDATES: tuple[dict[str, Any], ...] = (
-    {
-        "name": "shallow",
-        "algorithm": "xgboost",
-        "params": {
-            "max_depth": 2,
-            "eta": 0.06,
-            "subsample": 0.8,
-            "colsample_bytree": 0.5,
-            "min_child_weight": 50,
-        },
-        "rounds": 200,
-    },
-    {
-        "name": "medium",
-        "algorithm": "xgboost",
-        "params": {
-            "max_depth": 3,
-            "eta": 0.05,
-            "subsample": 0.7,
-            "colsample_bytree": 0.5,
-            "min_child_weight": 100,
-        },
-        "rounds": 160,
-    },
-    {
-        "name": "deep",
-        "algorithm": "xgboost",
-        "params": {
-            "max_depth": 4,
-            "eta": 0.04,
-            "subsample": 0.7,
-            "colsample_bytree": 0.3,
-            "min_child_weight": 150,
-        },
-        "rounds": 140,
-    },
-)
-
 
 def xgboost_module() -> Any:
     """The xgboost module, imported late (seconds); its idle threads sleep instead of spinning."""

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from fx_assets.configuration import Configuration
+from fx_assets.errors import MissingData
+from fx_assets.failures import no_retry
 from fx_assets.feature_store.blobs import publish_blobs
 from fx_assets.feature_store.online import read_online, write_newest
 from fx_assets.feature_store.repository import TTL, objects, open_store, service_name, views
@@ -26,13 +28,23 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
         deps=[dg.AssetDep(["gold", "features"], partition_mapping=dg.LastPartitionMapping())],
         group_name=GROUP,
         owners=[OWNER],
+        tags={"layer": GROUP},
         kinds={"feast"},
         code_version=CODE_VERSION,
         freshness_policy=weekly_close,
+        check_specs=[
+            dg.AssetCheckSpec(
+                "schema",
+                asset="feature_registry",
+                description="Every feature view is registered with exactly the features that models are built from.",
+            )
+        ],
     )
     def feature_registry(home: HomeResource) -> dg.MaterializeResult:
         store = open_store(home.stores.home)
         store.apply(objects(home.stores.lake, configuration))
+        registered = {view.name: [field.name for field in view.features] for view in store.list_feature_views()}
+        different = [view for view, names in views().items() if sorted(registered.get(view, [])) != sorted(names)]
         lines = [f"| {view} | {len(names)} | {TTL[view]} |" for view, names in views().items()]
         return dg.MaterializeResult(
             metadata={
@@ -40,7 +52,13 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
                     "\n".join(["| view | features | time to live |", "| --- | --- | --- |", *lines])
                 ),
                 "feature_services": [service_name(model) for model in configuration.models.models],
-            }
+                "features": sum(len(names) for names in registered.values()),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="schema", passed=not different, metadata={"different": different or ["none"]}
+                )
+            ],
         )
 
     @dg.asset(
@@ -51,6 +69,7 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
         ],
         group_name=GROUP,
         owners=[OWNER],
+        tags={"layer": GROUP},
         kinds={"feast", "sqlite"},
         code_version=CODE_VERSION,
         freshness_policy=weekly_close,
@@ -63,10 +82,16 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
             )
         ],
     )
+    @no_retry()
     def online_features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         store = open_store(home.stores.home)
         keys = home.lake.keys("gold/features")[-RECENT_SESSIONS:]
-        recent = home.lake.table("gold/features", keys[0], keys[-1])
+        recent = home.lake.table("gold/features", keys[0] if keys else None)
+        if recent.empty:
+            raise MissingData(
+                f"gold/features: no rows in sessions {keys[0]} to {keys[-1]}. Fetch newer candles, or set sessions.end "
+                "in instruments.yaml to the last session there is."
+            )
         newest = recent.sort_values("available_at").groupby("instrument").tail(1)
         written = {view: write_newest(store, view, newest) for view in views()}
         published = publish_blobs(store, home.stores, recent)

@@ -52,14 +52,14 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
         **tables.asset("gold/news_signals"),
     )
     def news_table(context: dg.AssetExecutionContext, news: pd.DataFrame):
-        minutes = configuration.bar_minutes
-        spans = [session_bounds(key) for key in context.partition_keys]
-        times = pd.DatetimeIndex(
-            [t for a, b in spans for t in join.decision_times(pd.Timestamp(a), pd.Timestamp(b), minutes)]
-        ).as_unit("us")
-        signals = news_signals(news, times)
-        frame = signals.assign(available_at=times, time=times - pd.Timedelta(minutes=minutes))
-        return tables.result(context, "gold/news_signals", frame)
+        length = pd.Timedelta(minutes=configuration.bar_minutes)
+        parts = []
+        for start, end in map(session_bounds, context.partition_keys):
+            times = join.decision_times(pd.Timestamp(start), pd.Timestamp(end), configuration.bar_minutes)
+            # A headline of the very moment a session ends is the next session's, in every run.
+            signals = news_signals(news[news["available_at"] < pd.Timestamp(end)], times)
+            parts.append(signals.assign(available_at=times, time=times - length))
+        return tables.result(context, "gold/news_signals", pd.concat(parts, ignore_index=True))
 
     @define_asset(
         ins={

@@ -13,16 +13,15 @@ import dagster as dg
 import pandas as pd
 
 from fx_assets.configuration import Configuration, Model
+from fx_assets.evaluation.gates import lookup
 from fx_assets.feature_store.repository import open_store
-from fx_assets.models import bundle, decision, registry, report, rollout, train, training_set
+from fx_assets.models import bundle, champion, decision, registry, report, rollout, train, training_set
 from fx_assets.partitions import past_sessions
 from fx_assets.plots import embed
 from fx_assets.resources.home import HomeResource
 from fx_assets.schemas import content_hash
 from fx_assets.sessions import session_bounds
 from fx_assets.tables import CODE_VERSION, OWNER, Tables, define_asset, weekend
-from fx_serving.client.bundle import bundle_dir
-from fx_serving.client.home import Stores
 
 
 def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
@@ -143,7 +142,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
                 "rows": record["rows"],
                 "mlflow_run_id": record["mlflow_run_id"],
                 "out_of_fold": str(predictions),
-                "candidates": dg.MetadataValue.md(_candidate_table(found.figures)),
+                "candidates": dg.MetadataValue.md(report.candidate_table(found.figures)),
             },
             check_results=[
                 dg.AssetCheckResult(check_name="leak_canary", passed=canary.passed, metadata={"reason": canary.reason})
@@ -179,7 +178,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
             check_results=[
                 dg.AssetCheckResult(
                     check_name="beats_baselines",
-                    passed=above["low"] > 0,
+                    passed=lookup(figures, "auc_vs_baseline.low") > 0,
                     severity=dg.AssetCheckSeverity.WARN,
                     metadata={"baseline": figures["baseline"], **above},
                 )
@@ -200,8 +199,8 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
         ),
     )
     def promotion_decision(context: dg.AssetExecutionContext, home: HomeResource, record: dict, figures: dict):
-        against = _against_champion(home, model, context.partition_key)
-        verdict = decision.decide(configuration.gates[entry.gates], figures, against)
+        against = champion.against_champion(home.stores, model, context.partition_key)
+        verdict = decision.decide(configuration.gates[entry.gates], figures, *against)
         client = registry.open_registry(home.stores.home)
         tags = {
             "gates": "approved" if verdict["approved"] else "rejected",
@@ -256,7 +255,12 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
                 "previous": previous,
                 "session": verdict["session"],
             },
-            metadata={"version": verdict["version"], "previous": str(previous), "alias": registry.CHAMPION},
+            metadata={
+                "version": verdict["version"],
+                "champions": dg.MetadataValue.md(
+                    f"| champion | version |\n| --- | --- |\n| before | {previous} |\n| now | {verdict['version']} |"
+                ),
+            },
         )
 
     @define_asset(
@@ -266,6 +270,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
             "rows": upstream("training_set"),
         },
         **common("model_bundle", {"onnx"}, "The champion as the service loads it: ONNX, manifest, golden rows."),
+        **check("manifest", "model_bundle", "Manifest, hashes and features are what the service will verify.", True),
     )
     def model_bundle(
         context: dg.AssetExecutionContext,
@@ -274,7 +279,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
         record: dict,
         rows: pd.DataFrame,
     ):
-        booster = _registered_booster(home.stores, record)
+        booster = champion.registered_booster(home.stores, record)
         lineage = {
             "session": record["session"],
             "dagster_run_id": context.run_id,
@@ -284,6 +289,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
             "code_version": CODE_VERSION,
         }
         folder = bundle.export(home.stores.bundles, configuration, record, booster, rows, lineage)
+        problems = bundle.problems(folder, configuration, record)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
         return dg.MaterializeResult(
             value={"model": model, "version": promoted["version"], "path": str(folder)},
@@ -293,6 +299,11 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
                     "\n".join(["| file | bytes |", "| --- | --- |", *(f"| {n} | {s} |" for n, s in files.items())])
                 ),
             },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="manifest", passed=not problems, metadata={"problems": problems or ["none"]}
+                )
+            ],
         )
 
     @define_asset(
@@ -334,45 +345,3 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
 
     group = [training_set_, trained_model, model_evaluation, promotion_decision, promoted_model]
     return [*group, model_bundle, deployment] if entry.deploy else group
-
-
-def _candidate_table(figures: dict) -> str:
-    rows = [f"| {c['name']} | {c['log_loss']:.5f} | {c['sharpe_net']:.2f} |" for c in figures["candidates"]]
-    return "\n".join(["| candidate | log loss | Sharpe net |", "| --- | --- | --- |", *rows])
-
-
-def _registered_booster(stores: Stores, record: dict):
-    """The registered model itself, checked against the hash in its record: a bundle is made of nothing else."""
-    import hashlib
-
-    from mlflow.xgboost import load_model
-
-    from fx_assets.errors import StoreError
-    from fx_assets.resources.tracking import prepare
-
-    prepare(stores.home)
-    booster = load_model(f"models:/{record['model']}/{record['version']}")
-    found = hashlib.sha256(bytes(booster.save_raw("ubj"))).hexdigest()
-    if found != record["booster_sha256"]:
-        raise StoreError(
-            f"model registry: {record['model']} version {record['version']} is not the model that was trained "
-            f"({found[:12]}, expected {record['booster_sha256'][:12]}). Train the session again."
-        )
-    return booster
-
-
-def _against_champion(home: HomeResource, model: str, session: str):
-    """The paired comparison with the champion, which is read from its bundle."""
-    client = registry.open_registry(home.stores.home)
-    version = registry.version_with_alias(client, model, registry.CHAMPION)
-    folder = bundle_dir(home.stores.bundles, model, version) if version else None
-    predictions = home.lake.read(f"models/{model}/out_of_fold", [session])[session]
-    if version is None or folder is None or not folder.is_dir():
-        return decision.not_worse_than_champion(predictions, None, None)
-    champion_session = registry.version_tags(client, model, version)["session"]
-    rows = home.lake.read(f"models/{model}/training_set", [session])[session]
-    aligned = predictions[["instrument", "decision_time"]].merge(rows, on=["instrument", "decision_time"], how="left")
-    booster = bundle.load_booster(folder / "model.ubj")
-    scores = booster.inplace_predict(aligned[training_set.FEATURES].to_numpy("float32"))
-    since = pd.Timestamp(session_bounds(champion_session)[0])
-    return decision.not_worse_than_champion(predictions, scores, since)

@@ -23,12 +23,15 @@ from fx_assets.feature_store.repository import TTL
 from fx_assets.models.training_set import FEATURES
 from fx_assets.schemas import model_features
 from fx_serving.client.bundle import (
+    BundleError,
     FeatureRef,
     LabelInfo,
     Manifest,
     bundle_dir,
+    read_manifest,
     schema_hash,
     sha256_file,
+    verify_files,
     write_manifest,
 )
 from fx_serving.client.files import atomic_write, fsync_dir
@@ -58,7 +61,9 @@ def to_onnx(booster: xgboost.Booster) -> bytes:
 
     nameless = booster.copy()
     nameless.feature_names = None  # the converter knows only f0, f1, ...; the manifest keeps the names
-    model = convert_xgboost(nameless, initial_types=[("input", FloatTensorType([None, booster.num_features()]))])
+    shape = FloatTensorType([None, booster.num_features()])
+    # Without a name the converter makes one up, and the same model would have other bytes each time.
+    model = convert_xgboost(nameless, name="xgboost", initial_types=[("input", shape)])
     return model.SerializeToString()
 
 
@@ -95,6 +100,22 @@ def export(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return place
+
+
+def problems(folder: Path, configuration: Configuration, record: Mapping[str, Any]) -> list[str]:
+    """What the service would refuse in a bundle, or what is not this model's; empty when nothing is."""
+    try:
+        manifest = read_manifest(folder)
+        verify_files(folder, manifest)
+    except BundleError as error:
+        return [str(error)]
+    found = {
+        "model": (manifest.model, record["model"]),
+        "version": (manifest.version, record["version"]),
+        "features": ([f.name for f in manifest.features], FEATURES),
+        "instruments": (manifest.instruments, list(configuration.model_instruments(record["model"]))),
+    }
+    return [f"{what} is {has}, expected {wanted}" for what, (has, wanted) in found.items() if has != wanted]
 
 
 def _fill(folder, configuration, record, booster, rows, lineage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ def no_leak(figures: Mapping[str, Any]) -> GateResult:
     """Random labels must not be predictable: their AUC within LEAK_SIGMAS standard errors of 0.5."""
     canary = figures["random_label_auc"]
     error = (canary["high"] - canary["low"]) / (2 * 1.96)
-    distance = abs(canary["value"] - 0.5) / error
+    # Without a spread there is nothing to measure by: NaN, which does not pass.
+    distance = abs(canary["value"] - 0.5) / error if error > 0 else float("nan")
     reason = f"AUC {canary['value']:.4f} on shuffled labels lies {distance:.1f} standard errors from 0.5"
     return GateResult("leak_canary", distance, LEAK_SIGMAS, "<=", distance <= LEAK_SIGMAS, reason)
 
@@ -57,15 +59,24 @@ def not_worse_than_champion(
     difference = auc_difference(
         rows["label"].to_numpy(float), rows["prediction"].to_numpy(float), champion[later], days
     )
-    passed = difference["high"] >= 0.0
     low, high = difference["low"], difference["high"]
     reason = f"AUC difference {difference['value']:+.4f} [{low:+.4f}, {high:+.4f}] on {common} rows"
-    return GateResult(name, difference["value"], 0.0, ">=", passed, reason)
+    return GateResult(name, high, 0.0, ">=", high >= 0.0, reason)
 
 
-def decide(profile: Sequence[Gate], figures: Mapping[str, Any], against_champion: GateResult) -> dict[str, Any]:
+def not_older_than_champion(session: str, champion_session: str | None) -> GateResult:
+    """A model of an earlier session, as a walk-forward backfill makes them, never replaces the champion."""
+    name = "not_older_than_champion"
+    if champion_session is None:
+        return GateResult(name, 0.0, 0.0, ">=", True, "there is no champion yet")
+    days = (date.fromisoformat(session) - date.fromisoformat(champion_session)).days
+    words = f"trained for session {session}, the champion for {champion_session}"
+    return GateResult(name, float(days), 0.0, ">=", days >= 0, f"{days} days newer: {words}")
+
+
+def decide(profile: Sequence[Gate], figures: Mapping[str, Any], *against_champion: GateResult) -> dict[str, Any]:
     """Every gate's result and the verdict: {"approved", "gates": [...], "missed": [names]}."""
-    results = [*judge([g.model_dump() for g in profile], figures), no_leak(figures), against_champion]
+    results = [*judge([g.model_dump() for g in profile], figures), no_leak(figures), *against_champion]
     missed = [result.name for result in results if not result.passed]
     return {"approved": not missed, "missed": missed, "gates": [asdict(result) for result in results]}
 

@@ -12,28 +12,33 @@ INTERVALS = ("accuracy", "auc", "brier", "ece")
 CALIBRATION_BINS = 10
 
 
-def _with_interval(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]"
+def number(value: float | None, form: str = ".4f") -> str:
+    """A figure in words; JSON records keep one that could not be computed (NaN) as null."""
+    return "not computable" if value is None or value != value else format(value, form)
+
+
+def _with_interval(figure: Mapping[str, float | None]) -> str:
+    return f"{number(figure['value'])} [{number(figure['low'])}, {number(figure['high'])}]"
 
 
 def summary_table(figures: Mapping[str, Any]) -> str:
     """The main figures as a Markdown table, each with its 95 % interval where it has one."""
     trades = figures["backtest"]
     lines = [
-        ("rows out of fold (effective)", f"{figures['n']} ({figures['n_effective']:.0f})"),
-        ("base rate", f"{figures['base_rate']:.4f}"),
+        ("rows out of fold (effective)", f"{figures['n']} ({number(figures['n_effective'], '.0f')})"),
+        ("base rate", number(figures["base_rate"])),
         *((name, _with_interval(figures[name])) for name in INTERVALS),
         ("best naive baseline", figures["baseline"]),
         ("AUC above it", _with_interval(figures["auc_vs_baseline"])),
-        ("worst fold's AUC", f"{figures['worst_fold']['auc']:.4f}"),
+        ("worst fold's AUC", number(figures["worst_fold"]["auc"])),
         ("Sharpe gross", _with_interval(trades["sharpe_gross"])),
         ("Sharpe net of spread", _with_interval(trades["sharpe_net"])),
-        ("drawdown", f"{trades['max_drawdown']:.2%}"),
-        ("win rate", f"{trades['win_rate']:.2%}"),
+        ("drawdown", number(trades["max_drawdown"], ".2%")),
+        ("win rate", number(trades["win_rate"], ".2%")),
         ("trades", f"{trades['trades']}"),
-        ("turnover", f"{trades['turnover']:.4g}"),
-        ("deflated Sharpe ratio", f"{figures['dsr']:.4f}"),
-        ("probability of backtest overfitting", f"{figures['pbo']:.4f}"),
+        ("turnover", number(trades["turnover"], ".4g")),
+        ("deflated Sharpe ratio", number(figures["dsr"])),
+        ("probability of backtest overfitting", number(figures["pbo"])),
         ("trials counted", f"{figures['trials']}"),
     ]
     return "\n".join(
@@ -48,9 +53,19 @@ def fold_table(figures: Mapping[str, Any]) -> str:
     for fold in figures["folds"]:
         lines.append(
             f"| {fold['fold']} | {fold['start'][:10]} | {fold['end'][:10]} | {fold['train_rows']} "
-            f"| {fold['test_rows']} | {fold['auc']:.4f} | {fold['baseline_auc']:.4f} | {fold['brier']:.4f} |"
+            f"| {fold['test_rows']} | {number(fold['auc'])} | {number(fold['baseline_auc'])} "
+            f"| {number(fold['brier'])} |"
         )
     return "\n".join(lines)
+
+
+def candidate_table(figures: Mapping[str, Any]) -> str:
+    """Every candidate's log loss and net Sharpe ratio as a Markdown table."""
+    rows = [
+        f"| {c['name']} | {number(c['log_loss'], '.5f')} | {number(c['sharpe_net'], '.2f')} |"
+        for c in figures["candidates"]
+    ]
+    return "\n".join(["| candidate | log loss | Sharpe net |", "| --- | --- | --- |", *rows])
 
 
 def calibration(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -81,8 +96,9 @@ def draw_folds(axes: Any, figures: Mapping[str, Any]) -> None:
     """AUC of every fold, model beside its best naive baseline, on matplotlib axes."""
     folds = figures["folds"]
     position = np.arange(len(folds))
-    axes.bar(position - 0.2, [fold["auc"] for fold in folds], 0.4, label="model")
-    axes.bar(position + 0.2, [fold["baseline_auc"] for fold in folds], 0.4, label=figures["baseline"])
+    bars = {"model": [fold["auc"] for fold in folds], figures["baseline"]: [fold["baseline_auc"] for fold in folds]}
+    for shift, (name, heights) in zip((-0.2, 0.2), bars.items(), strict=True):
+        axes.bar(position + shift, np.array(heights, float), 0.4, label=name)  # None becomes NaN: no bar
     axes.axhline(0.5, color="0.5", linewidth=0.8)
     axes.set_xticks(position, [fold["start"][:7] for fold in folds])
     axes.set_ylim(bottom=0.4)

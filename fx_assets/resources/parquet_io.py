@@ -12,6 +12,7 @@ import dagster as dg
 import pandas as pd
 
 from fx_assets.errors import MissingData
+from fx_assets.failures import no_retry
 from fx_assets.lake import Lake
 from fx_assets.schemas import Schema
 
@@ -36,6 +37,7 @@ class ParquetIOManager(dg.IOManager):
         written = self.lake.write(table, obj)
         context.add_output_metadata({"bytes": written, "path": str(self.lake.root / table)})
 
+    @no_retry()
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         table = self.prefix + "/".join(context.asset_key.path)
         keys = list(context.asset_partition_keys)

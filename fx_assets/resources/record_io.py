@@ -9,6 +9,7 @@ import dagster as dg
 import msgspec
 
 from fx_assets.errors import MissingData
+from fx_assets.failures import no_retry
 from fx_assets.lake import Lake
 from fx_serving.client.files import atomic_write
 
@@ -29,6 +30,7 @@ class RecordIOManager(dg.IOManager):
         atomic_write(path, msgspec.json.format(msgspec.json.encode(obj), indent=2))
         context.add_output_metadata({"path": str(path)})
 
+    @no_retry()
     def load_input(self, context: dg.InputContext) -> dict:
         path = self._path(context)
         try:

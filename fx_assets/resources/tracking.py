@@ -35,6 +35,13 @@ def prepare(home: Path) -> str:
     return uri
 
 
+def _failed(context: dg.InitResourceContext) -> bool:
+    """Whether a step of this run has failed: resources are torn down alike either way."""
+    if context.instance is None or context.run_id is None:
+        return False
+    return bool(context.instance.all_logs(context.run_id, of_type=dg.DagsterEventType.STEP_FAILURE))
+
+
 def mlflow_resource(home: Path) -> dg.ResourceDefinition:
     """The lazy stand-in for `dagster_mlflow.mlflow_tracking`, configured for a home."""
 
@@ -57,6 +64,6 @@ def mlflow_resource(home: Path) -> dg.ResourceDefinition:
             tracker.end_run(status="FAILED")
             raise
         else:
-            tracker.end_run()
+            tracker.end_run(status="FAILED" if _failed(context) else "FINISHED")
 
     return mlflow

@@ -5,9 +5,13 @@
 They are ordinary Dagster runs: the UI shows them, with their events and logs.
 """
 
+import contextlib
 import importlib
 import logging
+import os
+import signal
 import sys
+import threading
 import time
 import warnings
 
@@ -16,13 +20,32 @@ import msgspec
 
 from fx_assets.errors import FxError
 from fx_assets.runs.plan import PlannedRun, RunEvent
+from fx_assets.stack.initialise import open_instance
 
 PROGRESS = "progress"
+PARENT_POLL_S = 0.5
 
 
 def _report(event: RunEvent) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-    sys.stdout.buffer.flush()
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone: nobody to tell
+        sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _end_with_parent() -> None:
+    """Interrupt this process when the one that started it is gone, even by kill -9: nobody waits for its runs.
+
+    Interrupted, not killed: Dagster then records the run as failed instead of leaving it "started" for ever.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_POLL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 class _ProgressHandler(logging.Handler):
@@ -113,8 +136,9 @@ def main() -> int:
     """Read a list of PlannedRun from stdin and execute them; stops at the first failure."""
     # Dagster announces each beta parameter once per use; they are known and pinned by the lock file.
     warnings.simplefilter("ignore")
+    _end_with_parent()
     plans = msgspec.json.decode(sys.stdin.buffer.read(), type=list[PlannedRun])
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         for number, plan in enumerate(plans):
             _report(RunEvent(kind="started", run=number, text=", ".join(plan.assets)))
             if not execute(number, plan, instance):

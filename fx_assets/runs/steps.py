@@ -40,9 +40,16 @@ def tables_run(configuration: Configuration, first: str, last: str) -> PlannedRu
     """
     for option, value in (("--from", first), ("--to", last)):
         try:
-            date.fromisoformat(value)
+            # Other ISO forms (20210301) are dates too, but would not compare with the keys.
+            good = date.fromisoformat(value).isoformat() == value
         except ValueError:
-            raise ConfigError(f"{option}: '{value}' is not a date. Write it as YYYY-MM-DD.") from None
+            good = False
+        if not good:
+            raise ConfigError(f"{option}: '{value}' is not a date. Write it as YYYY-MM-DD.")
+    if first > last:
+        raise ConfigError(f"--from {first} lies after --to {last}. Swap them.")
+    if first > last:
+        raise ConfigError(f"--from {first} lies behind --to {last}. Swap them.")
     sessions = session_list(configuration)
     chosen = [key for key in sessions if first <= key <= last]
     if not chosen:

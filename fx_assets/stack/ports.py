@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from fx_assets.errors import FxError
@@ -17,12 +18,17 @@ def free_port() -> int:
 
 
 def holder(port: int) -> str | None:
-    """Who listens on a port, such as "python (process 4711)"; None when it is free."""
+    """Who listens on a port, such as "python (process 4711)"; None when it is free.
+
+    Raises FxError for a port that this user may not listen on.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise FxError(f"port {port} cannot be used: {error.strerror}. Choose one above 1023.") from None
             return _listener(port)
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -72,11 +73,28 @@ class Process:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def stop(self) -> None:
-        """SIGTERM, and after STOP_S seconds SIGKILL to what is left of its session."""
+        """SIGTERM, and after STOP_S seconds SIGKILL. What it started and left behind is ended too.
+
+        Where the child was killed (kill -9, out of memory), its own children would otherwise live on: a daemon
+        that nobody sees, and ports that stay taken.
+        """
+        deadline = time.monotonic() + STOP_S
         if self.alive():
             self.child.send_signal(signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.child.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.child.pid, signal.SIGKILL)
-                self.child.wait()
+        if self._signal_group(signal.SIGTERM):
+            while time.monotonic() < deadline and self._signal_group(0):
+                time.sleep(0.05)
+        self._signal_group(signal.SIGKILL)
+        self.child.wait()
+
+    def _signal_group(self, number: int) -> bool:
+        """Signal every process of the child's group (it leads one of its own); False when none is left."""
+        try:
+            os.killpg(self.child.pid, number)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # macOS says this of a group of processes that have ended but were not waited for
+            return False
+        return True

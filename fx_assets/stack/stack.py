@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,8 +52,9 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self.processes):
-            process.stop()
+        with ExitStack() as stopping:  # a second Ctrl-C cuts one short, not those after it
+            for process in self.processes:
+                stopping.callback(process.stop)
 
     def start(self, on_start: Callable[[str], None] = lambda name: None) -> None:
         """Start everything at once; `wait_ready` waits for the answers."""
@@ -59,6 +63,8 @@ class Stack:
             self._start("serving", ["fx_serving.cli", "serve", "--port", str(self.ports.serving)])
         if self.ports.dagster is not None:
             on_start("Dagster")
+            variables = {**os.environ, **self.environment}
+            subprocess.run([*PYTHON, "fx_assets.stack.initialise"], env=variables, cwd=ROOT, check=True)
             options = ["-w", str(WORKSPACE), "-h", LOOPBACK, "-p", str(self.ports.dagster), "--log-level", "warning"]
             self._start("dagster", ["dagster", "dev", *options])
         if self.ports.mlflow is not None:

@@ -60,6 +60,7 @@ def build_app(
         title="fx serving",
         description=DESCRIPTION,
         version="1",
+        strict_content_type=False,  # curl sends JSON as a form unless told otherwise; the hot route takes it, too
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,

@@ -1,0 +1,30 @@
+"""Creating Dagster's SQLite files of a home, once, before several processes open them.
+
+    python -m fx_assets.stack.initialise
+
+Two processes that find no file both create its schema, and Dagster then refuses the doubled migration record for
+ever. Every process that may be the first goes through `open_instance`.
+"""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+from filelock import FileLock
+
+LOCK = ".initialise.lock"
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME, its files created by one process at a time."""
+    with FileLock(Path(os.environ["DAGSTER_HOME"]) / LOCK):
+        instance = dg.DagsterInstance.get()
+        # Each opens, and where needed creates, its own file.
+        instance.get_runs(limit=1)
+        instance.get_latest_materialization_event(dg.AssetKey("none"))
+        instance.all_instigator_state()
+        return instance
+
+
+if __name__ == "__main__":
+    open_instance()
