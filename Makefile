@@ -65,12 +65,12 @@ demo: $(READY) ## The whole platform on the sample data, from bronze files to pr
 	@$(BIN)/fx demo
 
 .PHONY: soak
-soak: $(READY) ## The service under load for a long time, with faults
-	@$(BIN)/fx soak
+soak: $(READY) ## The repeated tests (kills, properties) with their full counts
+	@FX_SOAK=1 $(BIN)/pytest -q tests/chaos tests/property $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: $(READY) ## Latency and throughput of the service, and speed of the data path
-	@$(BIN)/fx bench
+bench: $(READY) ## Speed of the data path and of the service, as tables
+	@$(BIN)/python -m benchmarks.run
 
 # ---- checking -------------------------------------------------------------------------------------------------
 
@@ -94,7 +94,9 @@ lint: $(READY) ## Format, lint, types, import contracts, code locations
 
 .PHONY: test
 test: lint ## Everything lint checks, then all tests
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup -q $(PYTEST_ARGS)
+	@# By file, since the fixtures of a file are dear; what starts the whole platform runs alone, on all cores.
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile -q -m "not demo" $(PYTEST_ARGS)
+	@$(BIN)/pytest -q -m demo $(PYTEST_ARGS)
 
 .PHONY: ci
 ci: ## What continuous integration runs: installs missing Debian packages, then every test, no skips

@@ -1,0 +1,170 @@
+"""execute_plan: real Dagster runs in a child process; events, the failing step's own words, and sudden ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import dagster as dg
+import psutil
+import pytest
+
+from fx_assets.configuration import load_configuration
+from fx_assets.runs.plan import PlannedRun, RunEvent
+from fx_assets.runs.start import RunFailed, execute_plan
+from fx_assets.runs.steps import ONLINE, TABLES, model_run, monitoring_run, online_run, tables_run
+from fx_assets.stack.environment import environment
+from tests.servers.platform import ROOT, living
+from tests.servers.serving import wait_until
+
+#: A code location whose assets do what the tests need.
+LOCATION = textwrap.dedent("""
+    import os, time
+    import dagster as dg
+    from fx_assets.errors import DataError
+
+    days = dg.StaticPartitionsDefinition(["a", "b", "c"])
+
+    @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    def numbers(context) -> None:
+        print("a library that prints")
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("positive", asset="checked")])
+    def checked():
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(check_name="positive", passed=False)])
+
+    @dg.asset
+    def broken():
+        raise DataError("prices.csv: row 7: high is below low. Mend the row.")
+
+    @dg.asset
+    def defect():
+        return 1 / 0
+
+    @dg.asset
+    def dies():
+        os._exit(9)
+
+    @dg.asset
+    def endless():
+        time.sleep(600)
+
+    def build_definitions():
+        return dg.Definitions([numbers, checked, broken, defect, dies, endless], executor=dg.in_process_executor)
+""")
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Executes plans of LOCATION; returns the events. `log` and `instance` beside it."""
+    (tmp_path / "small_location.py").write_text(LOCATION)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+
+    class Runs:
+        log = tmp_path / "logs" / "runs.log"
+        variables = environment(tmp_path / "home", load_configuration())
+
+        def __call__(self, *plans: PlannedRun) -> tuple[list[str], list[RunEvent]]:
+            events: list[RunEvent] = []
+            return execute_plan(plans, self.variables, self.log, events.append), events
+
+        def instance(self) -> dg.DagsterInstance:
+            return dg.DagsterInstance.from_config(self.variables["DAGSTER_HOME"])
+
+    return Runs()
+
+
+def plan(*assets: str, **more) -> PlannedRun:
+    return PlannedRun(assets=list(assets), location="small_location", **more)
+
+
+def test_events_are_reported_in_order_and_the_runs_are_in_the_instance(runs):
+    ids, events = runs(plan("numbers", first="a", last="c", tags={"why": "test"}), plan("checked"))
+    kinds = [(e.run, e.kind, e.asset, e.partition) for e in events if e.kind in ("started", "materialized", "finished")]
+    numbers = [(0, "materialized", "numbers", key) for key in "abc"]
+    assert kinds[0] == (0, "started", None, None)
+    assert sorted(kinds[1:4]) == numbers  # Dagster keeps no order among a range's static partitions
+    assert (0, "finished", None, None) in kinds
+    assert kinds[-1] == (1, "finished", None, None)
+    assert [e.text for e in events if e.kind == "check_failed"] == ["checked: positive"]
+    assert [e.asset for e in events if e.kind == "step_done"] == ["numbers", "checked"]
+    finished = [e for e in events if e.kind == "finished"]
+    assert [e.run_id for e in finished] == ids
+    assert all(e.ok and e.seconds > 0 for e in finished)
+    with runs.instance() as instance:
+        first = instance.get_run_by_id(ids[0])
+        assert first.status == dg.DagsterRunStatus.SUCCESS
+        assert first.tags["why"] == "test"
+        assert first.tags["dagster/asset_partition_range_end"] == "c"
+
+
+def test_a_failing_step_is_told_in_its_own_words_and_ends_the_plan(runs):
+    with pytest.raises(RunFailed) as error:
+        runs(plan("broken"), plan("checked"))
+    said = str(error.value)
+    assert "broken: prices.csv: row 7: high is below low. Mend the row.\n" in said
+    assert "DataError" not in said
+    assert "Traceback" not in said
+    assert said.endswith(f"The whole log: {runs.log}")
+    with runs.instance() as instance:
+        (only,) = instance.get_runs()  # what came after it was not begun
+        assert only.status == dg.DagsterRunStatus.FAILURE
+        assert only.run_id in said
+
+
+def test_a_defect_is_told_with_its_class(runs):
+    with pytest.raises(RunFailed, match="defect: ZeroDivisionError: division by zero"):
+        runs(plan("defect"))
+
+
+def test_a_child_that_dies_is_told_with_its_code(runs):
+    with pytest.raises(RunFailed, match=r"the run process ended with code 9. The whole log: "):
+        runs(plan("dies"))
+
+
+def test_an_unknown_asset_is_an_error_and_not_silence(runs):
+    with pytest.raises(RunFailed, match="the run process ended with code 1"):
+        runs(plan("no/such/asset"))
+    assert "no/such/asset" in runs.log.read_text().replace('["no", "such", "asset"]', "no/such/asset")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_ends_with_the_process_that_asked_for_it_and_is_not_left_as_started(runs, number, tmp_path):
+    code = (
+        "import sys, msgspec\nfrom pathlib import Path\nfrom fx_assets.runs.plan import PlannedRun\n"
+        "from fx_assets.runs.start import execute_plan\n"
+        "plan = PlannedRun(assets=['endless'], location='small_location')\n"
+        "execute_plan([plan], {}, Path(sys.argv[1]), lambda e: print(e.kind, flush=True))\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(runs.log)],
+        env={**os.environ, **runs.variables},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "started\n"
+        below = psutil.Process(parent.pid).children(recursive=True)
+        assert below
+
+        def status() -> list[dg.DagsterRunStatus]:
+            with runs.instance() as instance:
+                return [run.status for run in instance.get_runs()]
+
+        wait_until(lambda: status() == [dg.DagsterRunStatus.STARTED], 30, 0.2)
+        parent.send_signal(number)
+    wait_until(lambda: not living(below), 20)
+    assert status() == [dg.DagsterRunStatus.FAILURE]
+
+
+def test_plans_of_the_commands():
+    configuration = load_configuration()
+    made = tables_run(configuration, "2020-01-01", "2020-10-03")
+    assert (made.assets, made.first, made.last) == (TABLES, "2020-09-30", "2020-10-01")
+    assert online_run().assets == ONLINE
+    assert model_run("move_60m", "2022-03-02", ["training_set"]).assets == ["move_60m/training_set"]
+    assert monitoring_run("2022-03-02").location == "fx_monitoring.definitions"

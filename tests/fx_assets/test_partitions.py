@@ -1,0 +1,58 @@
+"""The shared partitions: where they begin and end, and which sessions a lookback names."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from fx_assets.configuration import load_configuration
+from fx_assets.partitions import fx_sessions, lookback, past_sessions
+from tests.fx_assets.small import INSTRUMENTS, changed, configuration_of, write_config
+
+LATER = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def sessions_of(tmp_path, monkeypatch):
+    def make(**paths):
+        # A folder of its own each time: files written in the same instant count as unchanged.
+        folder = write_config(tmp_path / str(len(list(tmp_path.iterdir()))), changed(INSTRUMENTS, **paths))
+        return fx_sessions(configuration_of(folder, monkeypatch))
+
+    return make
+
+
+@pytest.mark.parametrize("end", ["2021-03-29", "2021-04-01", "2021-04-04", "2021-03-11", "2021-03-14"])
+def test_the_last_session_is_the_configured_one(sessions_of, end):
+    assert sessions_of(sessions__end=end).get_partition_keys(current_time=LATER)[-1] == end
+
+
+def test_an_end_at_the_weekend_means_the_thursday_before(sessions_of):
+    assert sessions_of(sessions__end="2021-04-03").get_partition_keys(current_time=LATER)[-1] == "2021-04-01"
+
+
+def test_without_an_end_the_running_session_is_a_key(sessions_of):
+    partitions = sessions_of(sessions={"start": "2021-03-01"})
+    running = datetime(2021, 3, 10, 3, tzinfo=UTC)  # ten in the evening of the ninth in New York
+    assert partitions.get_partition_keys(current_time=running)[-1] == "2021-03-09"
+    saturday = datetime(2021, 3, 13, 12, tzinfo=UTC)
+    assert partitions.get_partition_keys(current_time=saturday)[-1] == "2021-03-14"
+
+
+def test_weekends_are_sessions_only_where_something_trades_then(sessions_of):
+    span = {"start": "2021-03-01", "end": "2021-03-14"}
+    assert len(sessions_of(sessions=span).get_partition_keys()) == 10
+    always = sessions_of(sessions=span, instruments__BTC_USD={"typical_spread": 20, "calendar": "always"})
+    assert len(always.get_partition_keys()) == 14
+
+
+def test_lookback_counts_sessions_not_days():
+    partitions = fx_sessions(load_configuration())
+    for asset_in, wanted in [
+        (lookback("silver/candles", 2, 1), ["2021-03-03", "2021-03-04", "2021-03-07", "2021-03-08"]),
+        (past_sessions("gold/features", 2), ["2021-03-03", "2021-03-04"]),
+    ]:
+        subset = partitions.subset_with_partition_keys(["2021-03-07"])
+        found = asset_in.partition_mapping.get_upstream_mapped_partitions_result_for_partitions(
+            subset, partitions, partitions
+        )
+        assert list(found.partitions_subset.get_partition_keys()) == wanted

@@ -1,0 +1,109 @@
+"""The `fx` command as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points
+
+import pytest
+
+from tests.servers.serving import NAMES, ROOT, make_bundle
+
+
+def fx(home, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("FX_")}
+    variables |= {"FX_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "120", **environment}
+    command = [sys.executable, "-m", "fx_serving.cli", *arguments]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_predict_finds_the_running_service_by_its_address_file(service):
+    done = fx(service.home, "predict", "GBP_USD", "--feature", "rsi_14=2.5")
+    assert done.returncode == 0, done.stderr
+    for word in ("GBP_USD at 2022-03-04T22:00:00Z", "move_60m version 1, blue", "rsi_14", "2.5", *NAMES):
+        assert word in done.stdout
+    raw = json.loads(fx(service.home, "predict", "GBP_USD", "--json").stdout)
+    assert raw["model_version"] == "1"
+    done = fx(service.home, "feedback", raw["prediction_id"], "--direction", "1")
+    assert "recorded as" in done.stdout
+
+
+def test_errors_are_one_line_and_a_code(service):
+    done = fx(service.home, "predict", "XAU_USD")
+    assert done.returncode == 1
+    assert "is not served by model move_60m" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = fx(service.home, "predict", "GBP_USD", "--feature", "rsi_14")
+    assert done.returncode == 2
+    assert "name=value" in done.stderr
+
+
+def test_nothing_running_says_how_to_start_it(tmp_path):
+    done = fx(tmp_path, "traffic", "--url", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "fx serve" in done.stderr
+
+
+def test_rollouts_from_the_terminal(service):
+    make_bundle(service.stores, "cli")
+    done = fx(service.home, "rollout", "start", "move_60m", "cli", "--policy", "window_s=600", "--json")
+    assert done.returncode == 0, done.stderr
+    rollout = json.loads(done.stdout)
+    assert rollout["policy"]["window_s"] == 600
+    assert "move_60m" in fx(service.home, "traffic").stdout
+    assert rollout["id"] in fx(service.home, "rollout", "status").stdout
+    assert "aborted" in fx(service.home, "rollout", "abort", rollout["id"], "--reason", "enough").stdout
+    assert "enough" in fx(service.home, "rollout", "status", rollout["id"]).stdout
+    (service.stores.bundles / "move_60m" / "cli" / "model.onnx").write_bytes(b"")
+    waited = fx(service.home, "rollout", "start", "move_60m", "cli", "--wait")
+    assert waited.returncode == 1
+    assert "bundle refused" in waited.stdout
+
+
+_LOADED = """
+import sys
+sys.argv = ["fx", "--help"]
+from fx_serving.cli import main
+try:
+    main()
+finally:
+    print(sorted({m.split(".")[0] for m in sys.modules}))
+"""
+
+
+def test_help_teaches_and_stays_light(tmp_path):
+    best = 9.0
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", _LOADED], cwd=ROOT, capture_output=True, text=True, check=False)
+        best = min(best, time.perf_counter() - began)
+    for word in ("serve", "predict", "rollout", "traffic", "feedback", "fx predict GBP_USD"):
+        assert word in done.stdout
+    loaded = done.stdout.splitlines()[-1]
+    for heavy in ("pandas", "dagster", "fastapi", "uvicorn", "onnxruntime", "numpy", "httpx"):
+        assert f"'{heavy}'" not in loaded
+    assert best < 0.5
+
+
+@pytest.mark.parametrize("kind", ["app", "function", "broken", "missing"])
+def test_commands_of_other_packages(tmp_path, kind):
+    (tmp_path / "extra.py").write_text(
+        "import typer\napp = typer.Typer()\n@app.command()\ndef ingest(): 'Bring data in.'; print('ingested')\n"
+        "def register(target): target.command()(ingest)\ndef fail(target): raise ValueError('no luck')\n"
+    )
+    value = {"app": "extra:app", "function": "extra:register", "broken": "extra:fail", "missing": "absent:app"}[kind]
+    info = tmp_path / "extra-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[fx.commands]\nextra = {value}\n")
+    done = fx(tmp_path, "--help", PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert ("ingest" in done.stdout) == (kind in ("app", "function"))
+    assert ("no luck" in done.stderr) == (kind == "broken")
+    if kind in ("app", "function"):
+        assert "ingested" in fx(tmp_path, "ingest", PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}").stdout
+    if kind == "missing":
+        there = any(point.name == "platform" for point in entry_points(group="fx.commands"))
+        assert ("fx-platform[platform]" in " ".join(done.stdout.split())) != there

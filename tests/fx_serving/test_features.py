@@ -1,0 +1,115 @@
+"""Feature blobs: missing, null, stale, corrupt, replaced. The service says which, and never guesses."""
+
+from datetime import timedelta
+
+import pytest
+
+from fx_serving.client.http import ServiceError
+from fx_serving.client.snapshot import BlobError, FeatureBlob, blob_path
+from tests.servers.serving import CLOCK, NAMES, publish_features, wait_until
+
+
+def refusal(service, **question) -> ServiceError:
+    """The 503 that is to come (blobs are polled, so perhaps not at once)."""
+
+    def refused():
+        try:
+            service.client.predict("GBP_USD", **question)
+        except ServiceError as error:
+            return error
+
+    return wait_until(refused)
+
+
+@pytest.fixture(autouse=True)
+def restored(service):
+    """Good blobs before the next test."""
+    yield
+    publish_features(service.stores)
+
+    def good() -> bool:
+        try:
+            return service.client.predict("GBP_USD")["feature_age_s"] == 0
+        except ServiceError:
+            return False
+
+    wait_until(good)
+
+
+def test_missing(service):
+    blob_path(service.stores.features, "news_signals", "GBP_USD").unlink()
+    error = refusal(service)
+    assert error.status == 503
+    assert "news_signals/GBP_USD" in error.detail
+    state = service.client.health()
+    assert state["status"] == "degraded"
+    assert state["components"]["feature_store"]["status"] == "degraded"
+    assert "news_signals/GBP_USD: none published" in state["components"]["feature_store"]["reason"]
+    assert service.client.predict("EUR_USD")["slot"] == "blue"
+
+
+def test_null(service):
+    publish_features(service.stores, sentiment=None)
+    error = refusal(service)
+    assert error.status == 503
+    assert "sentiment of news_signals/GBP_USD has no value in the row of 2022-03-04T22:00:00Z" in error.detail
+    assert service.client.predict("GBP_USD", features={"sentiment": 0})["features_used"]["sentiment"] == 0
+
+
+def test_stale_says_how_old_and_the_limit(service):
+    publish_features(service.stores, newest=CLOCK - timedelta(hours=3))
+    error = refusal(service)
+    assert error.status == 503
+    assert "market_features/GBP_USD: stale" in error.detail
+    assert "10800 s old; the limit is 7200 s" in error.detail
+
+
+def test_corrupt(service):
+    path = blob_path(service.stores.features, "market_features", "GBP_USD")
+    path.write_bytes(path.read_bytes().replace(b"0.2", b"0.3", 1))
+    error = refusal(service)
+    assert error.status == 503
+    assert "market_features/GBP_USD: corrupt" in error.detail
+    assert "does not match its version hash" in error.detail
+
+
+def test_a_feature_the_blob_lacks(service):
+    rows = [(CLOCK, [1.0])]
+    FeatureBlob.build("market_features", "GBP_USD", ["rsi_14"], rows).write(service.stores.features)
+    error = refusal(service)
+    assert "feature atr_14 is not in market_features/GBP_USD" in error.detail
+
+
+def test_rows_after_the_clock_are_not_seen(service):
+    publish_features(service.stores, newest=CLOCK + timedelta(hours=1), atr_14=0.7)
+    answer = wait_until(lambda: _with_atr(service, 0.7))
+    assert answer["feature_time"] == "2022-03-04T22:00:00Z"
+
+
+def _with_atr(service, value):
+    answer = service.client.predict("GBP_USD")
+    return answer if answer["features_used"]["atr_14"] == pytest.approx(value) else None
+
+
+def test_a_full_override_needs_no_store(service):
+    for view in ("market_features", "news_signals"):
+        blob_path(service.stores.features, view, "GBP_USD").unlink()
+    refusal(service)
+    answer = service.client.predict("GBP_USD", features=dict.fromkeys(NAMES, 0.5))
+    assert answer["features_used"] == dict.fromkeys(NAMES, 0.5)
+
+
+def test_blob_round_trip_and_checks(tmp_path):
+    blob = FeatureBlob.build(
+        "v", "EUR_USD", ["a", "b"], [(CLOCK, [1, float("nan")]), (CLOCK - timedelta(hours=1), [None, 2.5])]
+    )
+    assert FeatureBlob.read(blob.write(tmp_path)) == blob
+    assert [row.values for row in blob.rows] == [[None, 2.5], [1.0, None]]
+    with pytest.raises(BlobError, match="two rows"):
+        FeatureBlob.build("v", "EUR_USD", ["a"], [(CLOCK, [1]), (CLOCK, [2])])
+    with pytest.raises(BlobError, match="time zone"):
+        FeatureBlob.build("v", "EUR_USD", ["a"], [(CLOCK.replace(tzinfo=None), [1])])
+    with pytest.raises(BlobError, match="2 values"):
+        FeatureBlob.build("v", "EUR_USD", ["a"], [(CLOCK, [1, 2])])
+    with pytest.raises(BlobError, match="not a valid"):
+        blob_path(tmp_path, "..", "EUR_USD")

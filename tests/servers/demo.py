@@ -1,0 +1,116 @@
+"""One finished demo, and one platform running on a copy of it, for all tests of the demo group.
+
+The demo takes minutes: it is run once in a test process, however many modules ask for it. Those modules carry the
+mark xdist_group("demo"), which puts them into one process, one after another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fx_serving.client.home import Stores
+from tests.servers.platform import FX, ROOT, Platform, environment, start_platform
+
+MODEL, REJECTED = "move_60m", "direction_60m"
+DEMO_S = 600
+#: What runs a process of this size for minutes must not be repeated while one works on these tests.
+FINISHED = "FX_TEST_DEMO"
+SHARED_MEMORY = Path("/dev/shm")
+
+_demo_key = pytest.StashKey["Demo"]()
+_platform_key = pytest.StashKey[Platform]()
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What `fx demo` left: its home, exit code and output, the processes that outlived it, its wall time."""
+
+    home: Path
+    code: int
+    output: str
+    left: list[str]
+    seconds: float
+
+    @property
+    def stores(self) -> Stores:
+        return Stores(self.home)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.home / "demo" / "summary.json").read_bytes())
+
+
+def in_memory() -> set[str]:
+    """Event stores of demos in shared memory."""
+    return {str(path) for path in SHARED_MEMORY.glob("fx-demo-*")} if SHARED_MEMORY.is_dir() else set()
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Every process of this user that works on a home."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            given = process.environ().get("FX_HOME")
+            if given == str(home) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def finished_demo(config: pytest.Config, factory: pytest.TempPathFactory) -> Demo:
+    """The demo of this test process, run when the first test asks for it."""
+    if _demo_key not in config.stash:
+        given = os.environ.get(FINISHED)
+        if given and os.environ.get("FX_REQUIRE_ALL") != "1":
+            config.stash[_demo_key] = Demo(Path(given), 0, "", [], 0.0)
+        else:
+            config.stash[_demo_key] = _run(factory.mktemp("demo") / "home")
+    return config.stash[_demo_key]
+
+
+def _run(home: Path) -> Demo:
+    before, started = in_memory(), time.monotonic()
+    process = subprocess.Popen(
+        [*FX, "demo", "--home", str(home)],
+        env=environment(),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=DEMO_S)
+    except BaseException:  # a timeout of ours or of the test
+        process.terminate()
+        process.communicate(timeout=60)
+        raise
+    seconds = time.monotonic() - started
+    left = [f"{p.pid} {' '.join(p.cmdline())[:120]}" for p in processes_of(home)] + sorted(in_memory() - before)
+    return Demo(home, process.returncode, output, left, seconds)
+
+
+def running_platform(config: pytest.Config, factory: pytest.TempPathFactory) -> Platform:
+    """`fx up` on a copy of the demo's home, started when the first test asks for it, stopped with the session."""
+    if _platform_key not in config.stash:
+        demo = finished_demo(config, factory)
+        assert demo.code == 0, demo.output[-3000:]
+        stack = contextlib.ExitStack()
+        config.add_cleanup(stack.close)
+        config.stash[_platform_key] = stack.enter_context(start_platform(copy_of(demo, factory.mktemp("up") / "home")))
+    return config.stash[_platform_key]
+
+
+def copy_of(demo: Demo, target: Path) -> Path:
+    """A copy of the demo's home, so that what is done to it is not seen by other tests."""
+    shutil.copytree(demo.home, target, ignore=shutil.ignore_patterns("address.json", "controller.json"))
+    return target
