@@ -79,15 +79,17 @@ class Process:
         that nobody sees, and ports that stay taken.
         """
         deadline = time.monotonic() + STOP_S
-        if self.alive():
-            self.child.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.wait(STOP_S)
-        if self._signal_group(signal.SIGTERM):
-            while time.monotonic() < deadline and self._signal_group(0):
-                time.sleep(0.05)
-        self._signal_group(signal.SIGKILL)
-        self.child.wait()
+        try:
+            if self.alive():
+                self.child.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.child.wait(STOP_S)
+            if self._signal_group(signal.SIGTERM):
+                while time.monotonic() < deadline and self._signal_group(0):
+                    time.sleep(0.05)
+        finally:  # a second Ctrl-C cuts the patience short, and leaves nothing either
+            self._signal_group(signal.SIGKILL)
+            self.child.wait()
 
     def _signal_group(self, number: int) -> bool:
         """Signal every process of the child's group (it leads one of its own); False when none is left."""

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.servers.platform import Platform
 
-pytestmark = [pytest.mark.demo, pytest.mark.server, pytest.mark.timeout(900), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.demo, pytest.mark.server, pytest.mark.timeout(900)]
 
 PATIENCE_MS = 60_000
 

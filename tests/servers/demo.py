@@ -1,7 +1,7 @@
 """One finished demo, and one platform running on a copy of it, for all tests of the demo group.
 
-The demo takes minutes: it is run once in a test process, however many modules ask for it. Those modules carry the
-mark xdist_group("demo"), which puts them into one process, one after another.
+The demo takes minutes: it is run once, however many modules and test processes ask for it; the others wait for its
+end. The running platform is one for each test process.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
+import yaml
+from filelock import FileLock
 
 from fx_serving.client.home import Stores
 from tests.servers.platform import FX, ROOT, Platform, environment, start_platform
+from tests.servers.serving import wait_until
 
 MODEL, REJECTED = "move_60m", "direction_60m"
 DEMO_S = 600
 #: What runs a process of this size for minutes must not be repeated while one works on these tests.
 FINISHED = "FX_TEST_DEMO"
-SHARED_MEMORY = Path("/dev/shm")
 
 _demo_key = pytest.StashKey["Demo"]()
 _platform_key = pytest.StashKey[Platform]()
@@ -51,9 +54,13 @@ class Demo:
         return json.loads((self.home / "demo" / "summary.json").read_bytes())
 
 
-def in_memory() -> set[str]:
-    """Event stores of demos in shared memory."""
-    return {str(path) for path in SHARED_MEMORY.glob("fx-demo-*")} if SHARED_MEMORY.is_dir() else set()
+def in_memory(home: Path) -> Path:
+    """Where the running demo of a home keeps its event store; a path that is not there without shared memory.
+
+    OSError until that is decided.
+    """
+    settings = yaml.safe_load((home / "dagster" / "dagster.yaml").read_text()) or {}
+    return Path(settings.get("storage", {}).get("sqlite", {}).get("base_dir", home / "no-shared-memory"))
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
@@ -74,12 +81,25 @@ def finished_demo(config: pytest.Config, factory: pytest.TempPathFactory) -> Dem
         if given and os.environ.get("FX_REQUIRE_ALL") != "1":
             config.stash[_demo_key] = Demo(Path(given), 0, "", [], 0.0)
         else:
-            config.stash[_demo_key] = _run(factory.mktemp("demo") / "home")
+            config.stash[_demo_key] = _once(factory)
     return config.stash[_demo_key]
 
 
+def _once(factory: pytest.TempPathFactory) -> Demo:
+    """Run by the first test process that comes here; its result is read by the others."""
+    base = factory.getbasetemp()
+    # Under xdist each process has a folder of its own below the run's.
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    result = shared / "demo.json"
+    with FileLock(shared / "demo.lock"):
+        if not result.exists():
+            result.write_bytes(msgspec.json.encode(_run(shared / "demo" / "home"), enc_hook=str))
+    return msgspec.json.decode(result.read_bytes(), type=Demo, dec_hook=lambda kind, text: kind(text))
+
+
 def _run(home: Path) -> Demo:
-    before, started = in_memory(), time.monotonic()
+    home.parent.mkdir(exist_ok=True)
+    started = time.monotonic()
     process = subprocess.Popen(
         [*FX, "demo", "--home", str(home)],
         env=environment(),
@@ -88,14 +108,22 @@ def _run(home: Path) -> Demo:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    memory = None
     try:
+        memory = wait_until(lambda: process.poll() is not None or in_memory(home), 60)
         output, _ = process.communicate(timeout=DEMO_S)
-    except BaseException:  # a timeout of ours or of the test
+    except (subprocess.TimeoutExpired, AssertionError) as error:  # one failed demo for all tests, not one for each
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+        output += f"\n{error}"
+    except BaseException:  # Ctrl-C, or the time limit of the test
         process.terminate()
         process.communicate(timeout=60)
         raise
     seconds = time.monotonic() - started
-    left = [f"{p.pid} {' '.join(p.cmdline())[:120]}" for p in processes_of(home)] + sorted(in_memory() - before)
+    left = [f"{p.pid} {' '.join(p.cmdline())[:120]}" for p in processes_of(home)]
+    if isinstance(memory, Path) and memory.exists():
+        left.append(str(memory))
     return Demo(home, process.returncode, output, left, seconds)
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -84,6 +85,25 @@ def test_a_child_that_ignores_sigterm_is_killed_in_the_end(start, monkeypatch):
     wait_until(lambda: "deaf" in process.log.read_text())
     process.stop()
     assert process.child.returncode == -signal.SIGKILL
+
+
+def test_a_second_interrupt_ends_the_patience_and_leaves_nothing(start):
+    deaf = SERVER.replace("import subprocess, sys, time", "import signal, subprocess, sys, time")
+    process = start(deaf.replace("grandchild =", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ngrandchild =", 1), "0")
+    below = grandchild_of(process)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(KeyboardInterrupt):
+            process.stop()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not process.alive()
+    wait_until(lambda: not living([below]))
 
 
 def test_a_child_that_ends_is_told_with_its_code_and_last_words(start):
