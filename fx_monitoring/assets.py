@@ -13,7 +13,7 @@ from fx_assets.configuration import Configuration
 from fx_assets.features import feature_names
 from fx_assets.resources.home import HomeResource
 from fx_assets.schemas import content_hash
-from fx_assets.sessions import session_bounds
+from fx_assets.sessions import news_bounds
 from fx_assets.tables import CODE_VERSION, OWNER, define_asset, transient, weekly_close
 from fx_monitoring.drift.evidently_report import render_html
 from fx_monitoring.drift.predictions import PREFIX, predictions_frame
@@ -62,8 +62,9 @@ def build(partitions: dg.PartitionsDefinition, configuration: Configuration) -> 
     def predictions(context: dg.AssetExecutionContext, home: HomeResource):
         frames = {}
         for key in context.partition_keys:
-            # Decisions are taken at a bar's close: the one at the session's end is still this session's.
-            start, end = (moment + EXCLUSIVE for moment in session_bounds(key))
+            # Decisions are taken at a bar's close: the one at the session's end is still this session's, and what is
+            # asked at a weekend is Sunday's.
+            start, end = (moment + EXCLUSIVE for moment in news_bounds(key))
             frames[key] = predictions_frame(home.stores.predictions, start, end)
             context.add_asset_metadata(
                 {"dagster/partition_row_count": len(frames[key]), "content_hash": content_hash(frames[key])},

@@ -16,7 +16,6 @@ from fx_assets.configuration import Configuration, Model
 from fx_assets.evaluation.gates import lookup
 from fx_assets.feature_store.repository import open_store
 from fx_assets.models import bundle, champion, decision, registry, report, rollout, train, training_set
-from fx_assets.partitions import past_sessions
 from fx_assets.plots import embed
 from fx_assets.resources.home import HomeResource
 from fx_assets.schemas import content_hash
@@ -66,8 +65,9 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
 
     @define_asset(
         deps=[
-            past_sessions("gold/features", entry.training.sessions),
-            past_sessions("gold/labels", entry.training.sessions),
+            # Session to session, as every edge: which sessions before it are read is training.sessions.
+            ["gold", "features"],
+            ["gold", "labels"],
             "feature_registry",
         ],
         **{

@@ -14,6 +14,7 @@ import pandas as pd
 from fx_assets.errors import MissingData
 from fx_assets.failures import no_retry
 from fx_assets.lake import Lake
+from fx_assets.partitions import with_neighbours
 from fx_assets.schemas import Schema
 
 
@@ -40,11 +41,12 @@ class ParquetIOManager(dg.IOManager):
     @no_retry()
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         table = self.prefix + "/".join(context.asset_key.path)
-        keys = list(context.asset_partition_keys)
+        own = list(context.asset_partition_keys)
+        every = list(context.asset_partitions_def.get_partition_keys())
+        keys = with_neighbours(own, every, context.definition_metadata)
         frames = self.lake.read(table, keys)
         missing = [key for key in keys if key not in frames]
-        run = context.step_context.partition_key_range
-        if lost := [key for key in missing if run.start <= key <= run.end]:
+        if lost := [key for key in missing if key in set(own)]:
             raise MissingData(
                 f"{table}: no file for session {', '.join(lost[:5])} ({len(lost)} in all). "
                 f"Run `fx backfill --from {lost[0]} --to {lost[-1]}`."

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
+import dagster as dg
 import pytest
 
 from fx_assets.configuration import load_configuration
-from fx_assets.partitions import fx_sessions, lookback, past_sessions
+from fx_assets.definitions import build_definitions
+from fx_assets.partitions import fx_sessions, lookback, with_neighbours
 from tests.fx_assets.small import INSTRUMENTS, changed, configuration_of, write_config
 
 LATER = datetime(2024, 1, 1, tzinfo=UTC)
@@ -46,13 +48,22 @@ def test_weekends_are_sessions_only_where_something_trades_then(sessions_of):
 
 
 def test_lookback_counts_sessions_not_days():
-    partitions = fx_sessions(load_configuration())
-    for asset_in, wanted in [
-        (lookback("silver/candles", 2, 1), ["2021-03-03", "2021-03-04", "2021-03-07", "2021-03-08"]),
-        (past_sessions("gold/features", 2), ["2021-03-03", "2021-03-04"]),
-    ]:
-        subset = partitions.subset_with_partition_keys(["2021-03-07"])
-        found = asset_in.partition_mapping.get_upstream_mapped_partitions_result_for_partitions(
-            subset, partitions, partitions
-        )
-        assert list(found.partitions_subset.get_partition_keys()) == wanted
+    every = list(fx_sessions(load_configuration()).get_partition_keys())
+    made = lookback("silver/candles", 2, 1)
+    around = ["2021-03-03", "2021-03-04", "2021-03-07", "2021-03-08"]
+    assert with_neighbours(["2021-03-07"], every, made.metadata) == around
+    assert with_neighbours(["2021-03-07", "2021-03-08"], every, made.metadata) == [*around, "2021-03-09"]
+    assert with_neighbours([every[0]], every, made.metadata) == every[:2]
+    assert with_neighbours([every[-1]], every, made.metadata) == every[-3:]
+    assert with_neighbours(["2021-03-07"], every, {}) == ["2021-03-07"]
+
+
+def test_edges_go_from_session_to_session():
+    """A backfill of three sessions must not ask for the later ones whose lookback holds them."""
+    graph = build_definitions().get_repository_def().asset_graph
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        for parent in node.parent_keys:
+            if node.partitions_def is not None and graph.get(parent).partitions_def is not None:
+                mapping = graph.get_partition_mapping(key, parent)
+                assert mapping == dg.TimeWindowPartitionMapping(), (key, parent)
