@@ -51,10 +51,10 @@ def test_lookback_counts_sessions_not_days():
     every = list(fx_sessions(load_configuration()).get_partition_keys())
     made = lookback("silver/candles", 2, 1)
     around = ["2021-03-03", "2021-03-04", "2021-03-07", "2021-03-08"]
-    assert with_neighbours(["2021-03-07"], every, made.metadata) == around
-    assert with_neighbours(["2021-03-07", "2021-03-08"], every, made.metadata) == [*around, "2021-03-09"]
-    assert with_neighbours([every[0]], every, made.metadata) == every[:2]
-    assert with_neighbours([every[-1]], every, made.metadata) == every[-3:]
+    assert with_neighbours(["2021-03-07"], every, made.metadata or {}) == around
+    assert with_neighbours(["2021-03-07", "2021-03-08"], every, made.metadata or {}) == [*around, "2021-03-09"]
+    assert with_neighbours([every[0]], every, made.metadata or {}) == every[:2]
+    assert with_neighbours([every[-1]], every, made.metadata or {}) == every[-3:]
     assert with_neighbours(["2021-03-07"], every, {}) == ["2021-03-07"]
 
 
