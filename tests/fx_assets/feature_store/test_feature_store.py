@@ -166,5 +166,5 @@ def test_nothing_in_gold_is_told_with_the_command_that_makes_it(history, tmp_pat
     from dagster import Failure
 
     platform = Platform(Path(tmp_path), history.configuration, instance)
-    with pytest.raises(Failure, match=r"gold/features: .*Run `fx backfill"):
+    with pytest.raises(Failure, match=r"gold/features: .*run `fx backfill"):
         platform.run(["online_features"])
