@@ -116,7 +116,12 @@ class Sidecar:
         return value
 
     async def stop(self) -> None:
-        """End the process and stop watching it."""
+        """Let the scores under way be answered, then end the process and stop watching it.
+
+        The caller has taken the candidate out of the routes, so that no further ones come.
+        """
+        if self._link and (under_way := [future for _, future in self._link.waiting.values()]):
+            await asyncio.wait(under_way, timeout=self.settings.deadline_ms / 1000)
         if self._keeper:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
