@@ -6,21 +6,27 @@ from typing import Any
 
 import dagster as dg
 
+from fx_assets.archive import assets as archive
 from fx_assets.automation import retraining
 from fx_assets.bronze import assets as bronze
 from fx_assets.configuration import Configuration, load_configuration
 from fx_assets.feature_store import assets as feature_store
+from fx_assets.freshness import checks as freshness_checks
+from fx_assets.freshness import failed_partitions
 from fx_assets.gold import assets as gold
-from fx_assets.lake import Lake
+from fx_assets.lake import Lake, lake_root
+from fx_assets.live import retention as live_retention
+from fx_assets.live import sensor as live
+from fx_assets.live.streams import is_live
 from fx_assets.models import assets as models
 from fx_assets.models import checks as model_checks
-from fx_assets.partitions import fx_sessions
 from fx_assets.resources.home import HomeResource
 from fx_assets.resources.parquet_io import ParquetIOManager
 from fx_assets.resources.record_io import RecordIOManager
 from fx_assets.resources.tracking import mlflow_resource
-from fx_assets.schemas import build_schemas
+from fx_assets.runs.dead import dead_runs_sensor
 from fx_assets.silver import assets as silver
+from fx_assets.silver import news_check
 from fx_assets.tables import Tables
 from fx_serving.client.home import Stores, fx_home
 
@@ -33,28 +39,45 @@ def build_definitions(
     """Definitions for a configuration and a home folder; `resources` replace the built ones by key."""
     configuration = configuration or load_configuration()
     stores = Stores(home or fx_home())
-    lake = Lake(stores.lake)
-    tables = Tables(fx_sessions(configuration), build_schemas(configuration))
+    where = lake_root(stores.home, configuration.data.storage)
+    lake = Lake(where)
+    tables = Tables.of(configuration, lake)
     training_jobs = retraining.jobs(configuration)
+    unmade_check, unmade_schedule = failed_partitions.build(configuration, tables.partitions)
+    freshness_job = freshness_checks.build_job()
+    news_clock, news_clock_schedule = news_check.build(configuration)
+    live_jobs = [live.build_job(configuration)] if is_live(configuration) else []
     return dg.Definitions(
         assets=[
             *bronze.build(tables, configuration),
+            archive.build(configuration),
             *silver.build(tables, configuration),
             *gold.build(tables, configuration),
             *feature_store.build(configuration),
             *models.build(tables, configuration),
         ],
-        asset_checks=model_checks.build(configuration),
+        asset_checks=[
+            *model_checks.build(configuration),
+            *freshness_checks.build(configuration),
+            unmade_check,
+            news_clock,
+        ],
         resources={
-            "home": HomeResource(path=str(stores.home)),
+            "home": HomeResource(path=str(stores.home), lake_url=str(where)),
             "parquet": ParquetIOManager(lake, tables.schemas),
             "parquet_models": ParquetIOManager(lake, tables.schemas, prefix="models/"),
             "records": RecordIOManager(lake),
             "mlflow": mlflow_resource(stores.home),
             **(resources or {}),
         },
-        jobs=training_jobs,
-        sensors=[retraining.drift_sensor(configuration, stores, training_jobs)],
+        jobs=[*training_jobs, freshness_job, *live_jobs],
+        schedules=[unmade_schedule, news_clock_schedule, freshness_checks.build_schedule(configuration, freshness_job)],
+        sensors=[
+            retraining.drift_sensor(configuration, stores, training_jobs),
+            dead_runs_sensor(),
+            *(live.build_sensor(configuration, stores, job) for job in live_jobs),
+            *(live_retention.build_sensor(configuration) for _ in live_jobs),
+        ],
         # One machine: a process for each step would cost seconds, and a range run is one process anyway.
         executor=dg.in_process_executor,
     )

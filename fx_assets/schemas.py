@@ -157,6 +157,13 @@ def build_schemas(configuration: Configuration) -> dict[str, Schema]:
     tables = (
         Schema("silver/candles", "Complete candles, newest fetch wins, checked.", candles, plot="close"),
         Schema(
+            "silver/quarantine",
+            "Candles that cannot be believed, and why; never in silver/candles.",
+            _quarantine(),
+            key=("time", "instrument", "reason", "fetched_at", "copy"),
+            plot="close",
+        ),
+        Schema(
             "silver/technical",
             "Trend and momentum features.",
             (*_keys(), *_features("technical")),
@@ -219,6 +226,20 @@ def build_schemas(configuration: Configuration) -> dict[str, Schema]:
         ),
     )
     return {schema.table: schema for schema in tables}
+
+
+def _quarantine() -> tuple[Column, ...]:
+    """What a source claimed, so nothing of it is bounded."""
+    prices = ("open", "high", "low", "close", "volume", "bid_close", "ask_close")
+    return (
+        Column("instrument", "object", "symbol, such as GBP_USD"),
+        Column("time", UTC_TIME, "bar open as the source gave it, UTC"),
+        Column("reason", "object", "why: a code of fx_assets/quality/reasons.py, explained in docs/quality.md"),
+        Column("copy", "int64", "tells candles of one fetch and time apart that contradict each other", low=0),
+        Column("source", "object", "where the row came from"),
+        Column("fetched_at", UTC_TIME, "when the row was first fetched as it is, UTC"),
+        *(Column(name, "float64", f"{name} as the source gave it", nullable=True) for name in prices),
+    )
 
 
 def _labels(configuration: Configuration) -> tuple[Column, ...]:

@@ -51,6 +51,22 @@ def session_bounds(key: str) -> tuple[datetime, datetime]:
     return start.astimezone(utc), end.astimezone(utc)
 
 
+def running_session(now: datetime, all_week: bool = False) -> str:
+    """Key of the session that a moment falls into; at a weekend the coming one, in which it can be traded on.
+
+    Raises TypeError when `now` carries no time zone.
+    """
+    return session_keys(pd.DatetimeIndex([now]), all_week)[0]
+
+
+def previous_session(key: str, all_week: bool = False) -> str:
+    """Key of the session before another one."""
+    day = date.fromisoformat(key) - timedelta(days=1)
+    while not all_week and day.weekday() in (FRIDAY, SATURDAY):
+        day -= timedelta(days=1)
+    return day.isoformat()
+
+
 def news_bounds(key: str, all_week: bool = False) -> tuple[datetime, datetime]:
     """As session_bounds, but Sunday's session also takes the weekend before it, unless that has its own sessions."""
     start, end = session_bounds(key)

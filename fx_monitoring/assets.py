@@ -11,10 +11,11 @@ import pandas as pd
 
 from fx_assets.configuration import Configuration
 from fx_assets.features import feature_names
+from fx_assets.freshness.policies import table_policy
 from fx_assets.resources.home import HomeResource
 from fx_assets.schemas import content_hash
 from fx_assets.sessions import news_bounds
-from fx_assets.tables import CODE_VERSION, OWNER, define_asset, transient, weekly_close
+from fx_assets.tables import CODE_VERSION, OWNER, define_asset, transient
 from fx_monitoring.drift.evidently_report import render_html
 from fx_monitoring.drift.predictions import PREFIX, predictions_frame
 from fx_monitoring.drift.report import DriftReport, drift_figures, plot_psi, write_status
@@ -37,7 +38,7 @@ def build(partitions: dg.PartitionsDefinition, configuration: Configuration) -> 
         return {
             "group_name": GROUP,
             "partitions_def": partitions,
-            "freshness_policy": weekly_close,
+            "freshness_policy": table_policy(configuration.data.sla("monitoring")),
             "retry_policy": transient,
             "owners": [OWNER],
             "tags": {"layer": "monitoring"},

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from fx_assets.configuration import Configuration, load_configuration
-from fx_assets.lake import Lake
+from fx_assets.lake import Lake, lake_root
 from fx_assets.partitions import fx_sessions
 from fx_assets.resources.home import HomeResource
 from fx_assets.resources.parquet_io import ParquetIOManager
@@ -24,11 +24,12 @@ def build_definitions(
     """Definitions for a configuration and a home folder; `resources` replace the built ones by key."""
     configuration = configuration or load_configuration()
     stores = Stores(home or fx_home())
-    lake = Lake(stores.lake)
+    where = lake_root(stores.home, configuration.data.storage)
+    lake = Lake(where)
     return dg.Definitions(
         assets=assets.build(fx_sessions(configuration), configuration),
         resources={
-            "home": HomeResource(path=str(stores.home)),
+            "home": HomeResource(path=str(stores.home), lake_url=str(where)),
             "parquet_monitoring": ParquetIOManager(lake, {}, prefix="monitoring/"),
             "records_monitoring": RecordIOManager(lake, prefix="monitoring/"),
             **(resources or {}),

@@ -10,6 +10,7 @@ SOAK = os.environ.get("FX_SOAK") == "1"
 # name: (short, full)
 COUNTS = {
     "lake_kills": (20, 200),
+    "s3_kills": (5, 200),
     "property_examples": (100, 2000),
 }
 

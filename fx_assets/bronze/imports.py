@@ -17,10 +17,11 @@ from fx_assets.sources.candle_file import read_candle_file
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import added: rows, and the sessions they fall into, sorted."""
+    """What an import added: rows, the sessions they fall into, sorted, and what the user should know about them."""
 
     rows: int
     sessions: list[str]
+    warnings: tuple[str, ...] = ()
 
 
 def import_file(
@@ -29,7 +30,8 @@ def import_file(
     """Append a candle file to bronze. Nothing is written unless every row, and the configuration, fits it.
 
     Raises ConfigError for an instrument or granularity that instruments.yaml does not have, DataError for a file
-    with bad rows, bars of another length, or sessions outside sessions.start and sessions.end.
+    with bad rows, bars of another length, or sessions outside sessions.start and sessions.end; StoreError when it
+    cannot be written, in which case nothing of it is there.
     """
     known = configuration.instruments.instruments
     if instrument not in known:
@@ -48,12 +50,20 @@ def import_file(
     _check_grid(path, rows, GRANULARITY_MINUTES[granularity])
     keys = session_keys(rows["time"], configuration.all_week)
     _check_range(path, configuration, keys)
-    now = datetime.now(UTC)
-    sessions = sorted(keys.unique())
-    for key in sessions:
-        part = rows[keys == key].assign(complete=True)
-        bronze.append(CANDLES, instrument, key, f"import:{path.name}", part, now)
-    return Imported(len(rows), sessions)
+    bronze.append_sessions(
+        CANDLES, instrument, f"import:{path.name}", rows.assign(complete=True), keys, datetime.now(UTC)
+    )
+    return Imported(len(rows), sorted(keys.unique()), _warnings(path, rows))
+
+
+def _warnings(path: Path, rows: pd.DataFrame) -> tuple[str, ...]:
+    # read_candle_file refuses a volume that is missing in some rows only.
+    if "volume" in rows.columns:
+        return ()
+    return (
+        f"{path}: there is no volume. Volume features are among a model's inputs, and rows without them are left out "
+        "of training. Export the file with its (tick) volume and import it again.",
+    )
 
 
 def _check_grid(path: Path, rows: pd.DataFrame, minutes: int) -> None:

@@ -4,7 +4,21 @@
 
 import typer
 
-from fx_assets.cli import backfill, data, demo, doctor, features, status, up
+from fx_assets.cli import (
+    archive,
+    backfill,
+    calendar,
+    changes,
+    data,
+    demo,
+    doctor,
+    features,
+    practice,
+    quality,
+    rollback,
+    status,
+    up,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -12,10 +26,16 @@ def register(app: typer.Typer) -> None:
     for name, command in {
         "demo": demo.demo,
         "up": up.up,
+        "practice": practice.practice,
         "backfill": backfill.backfill,
         "status": status.status,
+        "calendar": calendar.calendar,
+        "quality": quality.quality,
         "doctor": doctor.doctor,
         "import": data.import_,
+        "changes": changes.changes,
+        "rollback-data": rollback.rollback_data,
         "features": features.features,
     }.items():
         app.command(name)(command)
+    app.add_typer(archive.app, name="archive")

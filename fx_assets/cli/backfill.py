@@ -1,35 +1,152 @@
-"""fx backfill: make all tables for a range of sessions, in one run."""
+"""fx backfill: fetch and make what is missing or outdated."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fx_assets.cli.common import Home, plain_errors, use_home
+from fx_assets.cli.common import Home, duration, interrupt_on_signals, plain_errors, plural, size, use_home
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fx_assets.runs.backfill.drive import Outcome, Plan
+    from fx_assets.runs.backfill.work import Work
+
+LAYERS = ("bronze", "silver", "gold")
 
 
 @plain_errors
 def backfill(
-    first: Annotated[str, typer.Option("--from", help="First session (a date, YYYY-MM-DD).", metavar="DATE")],
-    last: Annotated[str, typer.Option("--to", help="Last session, included.", metavar="DATE")],
+    first: Annotated[
+        str | None,
+        typer.Option("--from", help="First session (YYYY-MM-DD). Default: the first there is.", metavar="DATE"),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="Last session, included. Default: the running one.", metavar="DATE")
+    ] = None,
+    tables: Annotated[
+        str,
+        typer.Option(help="Only these tables or layers, by commas, and what they are made of.", metavar="TABLE,..."),
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Make everything in the range again; fetch bronze again.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     home: Home = None,
 ) -> None:
-    """Fetch and compute every table from bronze to the feature store, for a range of sessions.
+    """Fetch and make what is missing or outdated, from bronze to the feature store.
 
-    Example:  fx backfill --from 2022-02-01 --to 2022-03-03
+    Says what it will do and about how long it takes, then does it in few runs. Stopped by Ctrl-C or killed, it loses
+    one run's work at most: call it again and it goes on. After an edit of instruments.yaml it fetches just what is new.
+
+    Ends with 0 when everything was made or nothing was to do, with 1 when something could not be made (the rest is
+    made all the same), with 130 when it was interrupted.
+
+    Example:  fx backfill
+
+    Example:  fx backfill --from 2022-02-01 --to 2022-03-03 --dry-run
     """
-    from fx_assets.cli.progress import RunProgress
+    from fx_assets.cli.progress import BackfillProgress
     from fx_assets.configuration import load_configuration
-    from fx_assets.runs.start import execute_plan
-    from fx_assets.runs.steps import online_run, tables_run
-    from fx_assets.stack.environment import environment
+    from fx_assets.runs.backfill.drive import Backfill, only_one
+    from fx_assets.stack.environment import environment, use_replay_clock
+    from fx_serving.client.clock import now
 
+    interrupt_on_signals()
     folder = use_home(home)
     configuration = load_configuration()
-    tables = tables_run(configuration, first, last)
-    with RunProgress() as progress:
-        plans = {"tables": tables, "feature store": online_run()}
-        log = folder / "logs" / "backfill.log"
-        execute_plan(list(plans.values()), environment(folder, configuration), log, progress.follow(plans))
-    typer.secho(f"sessions {tables.first} to {tables.last} are made. Look: fx up, or fx status", fg="green")
+    use_replay_clock(configuration)
+    wanted = [name.strip() for name in tables.split(",") if name.strip()]
+    task = Backfill(folder, configuration, now(), first, last, wanted, force)
+    plan = task.plan()
+    _show_plan(plan)
+    if dry_run or (not plan.parts and not plan.online):
+        return
+    variables, log = environment(folder, configuration), folder / "logs" / "backfill.log"
+    try:
+        with only_one(folder), BackfillProgress(task.estimator) as progress:
+            outcome = task.carry_out(plan, variables, log, progress.follow)
+            if plan.online:
+                task.make_online(variables, log, outcome)
+    except KeyboardInterrupt:
+        typer.secho("stopped. What was made stays; `fx backfill` goes on from there.", fg="yellow", err=True)
+        raise typer.Exit(130) from None
+    _show_outcome(outcome)
+    if not outcome.complete:
+        raise typer.Exit(1)
+
+
+def _show_plan(plan: Plan) -> None:
+    from fx_assets.cli.common import wide_console
+
+    work, console = plan.work, wide_console()
+    console.print(_table(work))
+    for line in problem_lines(work):
+        console.print(line, style="yellow", highlight=False)
+    if not plan.parts:
+        what = "only the feature store is behind" if plan.online else "nothing to do"
+        console.print(f"sessions {work.sessions[0]} to {work.sessions[-1]}: {what}", style="green", highlight=False)
+        return
+    estimate = plan.estimate
+    basis = (
+        "by what earlier runs of this home took"
+        if estimate.measured > 0.5
+        else "a rough guess: little has been measured in this home yet"
+    )
+    what = f"{plural(plan.partitions, 'partition')} in {plural(len(plan.parts), 'run')}"
+    console.print(
+        f"{what}: about {duration(estimate.seconds)} ({basis}), up to {size(estimate.size)} of disk",
+        highlight=False,
+    )
+
+
+def _table(work: Work) -> Table:
+    """Partitions by layer and state."""
+    from rich.table import Table
+
+    table = Table("layer", *("missing", "outdated", "up to date", "blocked"), title_justify="left")
+    table.title = f"{len(work.sessions)} sessions, {work.sessions[0]} to {work.sessions[-1]}"
+    for layer in LAYERS:
+        names = [name for name in work.tables if name.startswith(f"{layer}/")]
+        if not names:
+            continue
+        due = sum(int(work.due[name].sum()) for name in names)
+        missing = sum(int(work.missing[name].sum()) for name in names)
+        blocked = sum(int((work.refused[name] | work.blocked[name]).sum()) for name in names)
+        fine = len(names) * len(work.sessions) - due - blocked
+        table.add_row(layer, *(f"{n:,}" for n in (missing, due - missing, fine, blocked)))
+    return table
+
+
+def problem_lines(work: Work) -> list[str]:
+    """Which partitions nothing is built on, and the remedy."""
+    lines = []
+    for table in work.tables:
+        if keys := work.keys(work.refused[table]):
+            more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+            lines.append(
+                f"{table}: {', '.join(keys[:5])}{more}: has problems (see its checks), and nothing is built on it; "
+                f"{plural(work.count(work.blocked), 'partition')} waiting. It is made again when its fetches change: "
+                f"`fx backfill --force --from {keys[0]} --to {keys[-1]}` fetches them again."
+            )
+    return lines
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    done = f"made {plural(sum(outcome.made.values()), 'partition')} of {plural(len(outcome.made), 'table')}"
+    if outcome.complete:
+        typer.secho(f"{done}. Look: fx up, or fx status", fg="green")
+    else:
+        typer.secho(f"{done}; {plural(len(outcome.failures), 'run')} failed:", fg="yellow")
+    for failure in outcome.failures:
+        again = "made at a second attempt: " if outcome.complete else ""
+        typer.secho(again + failure, fg="yellow" if outcome.complete else "red", err=True)
+    if outcome.left is None:
+        return
+    for line in problem_lines(outcome.left):
+        typer.secho(line, fg="yellow", err=True)
+    if not outcome.complete:
+        left = plural(outcome.left.count(outcome.left.due), "partition")
+        typer.secho(f"{left} still to be made. Mend what is said above, then call `fx backfill` again.", err=True)

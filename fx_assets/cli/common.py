@@ -35,6 +35,27 @@ def wide_console() -> Any:
     return console if console.is_terminal else Console(width=140)
 
 
+def plural(count: int, noun: str) -> str:
+    """1 run, 1,200 runs."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: 5 kB, 12 MB, 3.4 GB."""
+    for unit, step in (("kB", 1e3), ("MB", 1e6)):
+        if count < 1000 * step:
+            return f"{count / step:.0f} {unit}"
+    return f"{count / 1e9:.1f} GB"
+
+
 def interrupt_on_signals() -> None:
     """SIGTERM ends the command as Ctrl-C does, through the context managers that stop what was started.
 
@@ -57,6 +78,13 @@ def plain_errors(command: Command) -> Command:
             return command(*args, **kwargs)
         except (FxError, ClockError) as error:
             typer.secho(str(error), fg="red", err=True)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            from fx_assets.storage.problems import disk_fault
+
+            if (fault := disk_fault(error)) is None:
+                raise
+            typer.secho(str(fault), fg="red", err=True)
             raise typer.Exit(1) from None
 
     return wrapped  # type: ignore[return-value]

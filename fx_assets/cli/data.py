@@ -24,10 +24,14 @@ def import_(
     from fx_assets.bronze.files import Bronze
     from fx_assets.bronze.imports import import_file
     from fx_assets.configuration import load_configuration
-    from fx_serving.client.home import Stores
+    from fx_assets.lake import lake_root
 
     folder = use_home(home)
     configuration = load_configuration()
-    done = import_file(Bronze(Stores(folder).lake), configuration, file, instrument, granularity)
+    done = import_file(
+        Bronze(lake_root(folder, configuration.data.storage)), configuration, file, instrument, granularity
+    )
+    for warning in done.warnings:
+        typer.secho(warning, fg="yellow", err=True)
     typer.echo(f"{file}: {done.rows} candles of {instrument} in {len(done.sessions)} sessions imported")
     typer.echo(f"next:  fx backfill --from {done.sessions[0]} --to {done.sessions[-1]}")

@@ -1,8 +1,10 @@
-"""Progress bars for runs: one bar for each plan, moved by what the run reports."""
+"""Progress bars for runs, moved by what the runs report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
@@ -14,8 +16,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fx_assets.cli.common import wide_console
+from fx_assets.cli.common import duration, plural, wide_console
 from fx_assets.runs.plan import PlannedRun, RunEvent
+
+if TYPE_CHECKING:
+    from fx_assets.runs.backfill.cut import Range
+    from fx_assets.runs.backfill.estimate import Estimator
 
 
 class RunProgress:
@@ -70,6 +76,68 @@ class RunProgress:
         self.bars.update(bar, description=title, total=done)
         if not self.console.is_terminal:
             self.console.print(f"{title}: {done:.0f} materializations", highlight=False)
+
+
+class BackfillProgress:
+    """One bar over all runs of a backfill: partitions, rows, and the time that is left by the estimate's shares."""
+
+    def __init__(self, estimator: Estimator):
+        self.console = wide_console()
+        self.estimator = estimator
+        self.rows = 0
+        self.bars = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rows]:>14,} rows"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+        )
+
+    def __enter__(self) -> BackfillProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def follow(self, parts: Sequence[Range]) -> Callable[[RunEvent], None]:
+        """A callback for execute_plan with a bar over all of `parts`; checks that were not passed are printed."""
+        total = sum(part.partitions for part in parts)
+        bar = self.bars.add_task("starting", total=total, rows=self.rows, left="")
+        shares = [{t: self.estimator.step(t, part.sessions) / part.sessions for t in part.tables} for part in parts]
+        runs = [self.estimator.run(part) for part in parts]
+        began = time.monotonic()
+        ended, within = 0.0, 0.0  # expected seconds of finished runs, and of what the running one has made
+
+        def on_event(event: RunEvent) -> None:
+            nonlocal ended, within
+            if event.kind == "materialized" and event.asset in shares[event.run]:
+                within += shares[event.run][event.asset]
+                self.rows += event.rows or 0
+                self.bars.update(bar, advance=1, description=event.asset, rows=self.rows)
+            elif event.kind == "check_failed":
+                self.console.print(f"check not passed: {event.text}", style="yellow", highlight=False)
+            elif event.kind == "finished":
+                ended, within = sum(runs[: event.run + 1]), 0.0
+                self._tell(parts[event.run], event)
+            left = time_left(ended + within, sum(runs), time.monotonic() - began)
+            failed = event.kind == "finished" and not event.ok
+            self.bars.update(bar, left="failed" if failed else "" if left is None else f"{duration(left)} left")
+
+        return on_event
+
+    def _tell(self, part: Range, event: RunEvent) -> None:
+        if not self.console.is_terminal and event.ok:
+            what = f"{part.first} to {part.last}: {plural(part.partitions, 'partition')}"
+            tables = part.tables[0] if len(part.tables) == 1 else f"{len(part.tables)} tables"
+            self.console.print(f"{what} of {tables} in {duration(event.seconds or 0.0)}", highlight=False)
+
+
+def time_left(done: float, total: float, elapsed: float) -> float | None:
+    """Seconds left when `done` of `total` expected seconds took `elapsed` ones; None before anything is done."""
+    return (total - done) * elapsed / done if done > 0 else None
 
 
 def _sessions(plan: PlannedRun) -> int:

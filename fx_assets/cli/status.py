@@ -9,8 +9,15 @@ from fx_assets.cli.common import Home, plain_errors, use_home, wide_console
 
 @plain_errors
 def status(home: Home = None) -> None:
-    """Tables with their sessions, models with their champion, the service, the newest drift verdict."""
-    from fx_assets.cli.tables import drift_table, lake_table, models_table, service_lines
+    """Market hours, tables with their sessions, how fresh they are, models, the newest drift verdict, the service."""
+    from fx_assets.cli.tables import (
+        drift_table,
+        freshness_table,
+        lake_table,
+        market_lines,
+        models_table,
+        service_lines,
+    )
     from fx_assets.configuration import load_configuration
     from fx_assets.stack.environment import use_replay_clock
     from fx_serving.client.home import Stores
@@ -19,7 +26,10 @@ def status(home: Home = None) -> None:
     configuration = load_configuration()
     use_replay_clock(configuration)
     console = wide_console()
+    for line in market_lines(configuration):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(lake_table(stores, configuration))
+    console.print(freshness_table(stores, configuration))
     console.print(models_table(stores, configuration))
     console.print(drift_table(stores, configuration))
     for line in service_lines(stores):

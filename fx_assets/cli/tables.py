@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import msgspec
-import pyarrow.parquet as pq
 from rich.table import Table
 
+from fx_assets.bronze.files import Bronze
 from fx_assets.configuration import Configuration
-from fx_assets.lake import Lake
+from fx_assets.freshness.newest import WATCHED, table_lags
+from fx_assets.lake import Lake, lake_root
+from fx_assets.live.gating import in_two_zones
+from fx_assets.market_hours import market_hours
 from fx_assets.models.rollout import service_url
 from fx_assets.runs.steps import TABLES
 from fx_serving.client.clock import now
@@ -18,31 +21,63 @@ from fx_serving.client.http import ServiceError, ServingClient
 def lake_table(stores: Stores, configuration: Configuration) -> Table:
     """Each table: sessions made, first and last, its newest row and how old that is by the data clock."""
     table = Table("table", "sessions", "first", "last", "newest row", "age", title="tables", title_justify="left")
-    lake = Lake(stores.lake)
+    where = lake_root(stores.home, configuration.data.storage)
+    lake, bronze = Lake(where), Bronze(where)
     for name in TABLES:
-        keys = lake.keys(name) if not name.startswith("bronze") else _bronze_keys(stores, name)
-        if not keys:
+        if name.startswith("bronze"):
+            keys, newest, age = sorted(set().union(*bronze.sessions(name).values())), "", ""
+        else:
+            keys = lake.keys(name)
+            newest, age = _newest(lake, name, keys)
+        if keys:
+            table.add_row(name, str(len(keys)), keys[0], keys[-1], newest, age)
+        else:
             table.add_row(name, "0", "-", "-", "-", "-", style="dim")
-            continue
-        newest, age = _newest(lake, name, keys) if not name.startswith("bronze") else ("", "")
-        table.add_row(name, str(len(keys)), keys[0], keys[-1], newest, age)
     return table
-
-
-def _bronze_keys(stores: Stores, table: str) -> list[str]:
-    folders = (stores.lake / table).glob("instrument=*/session=*")
-    return sorted({folder.name.partition("=")[2] for folder in folders})
 
 
 def _newest(lake: Lake, table: str, keys: list[str]) -> tuple[str, str]:
     """The newest available_at of the last session that has rows."""
     for key in reversed(keys):
-        column = pq.ParquetFile(lake.path(table, key)).read(columns=["available_at"])["available_at"]
-        if len(column):
-            newest = max(column.to_pylist())
+        frame = lake.read(table, [key], ["available_at"]).get(key)
+        if frame is not None and len(frame):
+            newest = frame["available_at"].max()
             hours = (now() - newest).total_seconds() / 3600
             return newest.strftime("%Y-%m-%d %H:%M"), f"{hours:.1f} h"
     return "-", "-"
+
+
+def freshness_table(stores: Stores, configuration: Configuration) -> Table:
+    """Each watched table and instrument: newest row, how far it is behind the market, what is allowed, the verdict."""
+    title = "freshness (lag in minutes of trading; limits: data.yaml, freshness)"
+    table = Table("table", "instrument", "newest", "lag", "limit", "verdict", title=title, title_justify="left")
+    lake = Lake(lake_root(stores.home, configuration.data.storage))
+    for name in WATCHED:
+        for lag in table_lags(lake, configuration, name, now()):
+            newest = "-" if lag.newest is None else f"{lag.newest:%Y-%m-%d %H:%M}"
+            minutes = "-" if lag.lag_minutes is None else f"{lag.lag_minutes:g}"
+            style = {"fresh": "green", "late": "bold red", "empty": "dim"}[lag.verdict]
+            limit = f"{lag.limit_minutes:g}"
+            table.add_row(name, lag.instrument, newest, minutes, limit, f"[{style}]{lag.verdict}[/]")
+    return table
+
+
+def market_lines(configuration: Configuration) -> list[str]:
+    """What time it is for data, and each calendar: open until when, or closed until when."""
+    moment, lines = now(), []
+    calendars: dict[str, list[str]] = {}
+    for symbol, instrument in configuration.instruments.instruments.items():
+        calendars.setdefault(instrument.calendar, []).append(symbol)
+    for name, symbols in calendars.items():
+        hours = market_hours(name)
+        if hours.is_open(moment):
+            change = hours.next_close(moment)
+            state = "open" + (f" until {in_two_zones(change)}" if change else "")
+        else:
+            change = hours.next_open(moment)
+            state = "closed" + (f", opens {in_two_zones(change)}" if change else "")
+        lines.append(f"market {name} ({', '.join(symbols)}) at {in_two_zones(moment)}: {state}")
+    return lines
 
 
 def models_table(stores: Stores, configuration: Configuration) -> Table:

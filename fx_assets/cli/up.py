@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fx_assets.cli.common import Home, interrupt_on_signals, plain_errors, use_home, wide_console
+
+if TYPE_CHECKING:
+    from fx_assets.configuration import Configuration
 
 
 @plain_errors
@@ -40,15 +44,34 @@ def up(
         with Stack(folder, configuration, ports) as stack:
             stack.start(lambda name: typer.echo(f"starting {name} ..."))
             stack.wait_ready()
-            _announce(stack.addresses, stack.environment, "" if home is None else f"FX_HOME={folder} ")
+            prefix = "" if home is None else f"FX_HOME={folder} "
+            _announce(stack.addresses, stack.environment, prefix, configuration)
             while (ended := stack.ended()) is None:
+                if told := stack.look_after():
+                    typer.secho(told, fg="yellow", err=True)
                 time.sleep(0.5)
             raise FxError(f"{ended.name} ended unexpectedly:\n{ended.tail()}\nThe whole log: {ended.log}")
     except KeyboardInterrupt:
         typer.echo("stopped")
 
 
-def _announce(addresses: dict[str, str], environment: dict[str, str], prefix: str) -> None:
+def _mode(home: Path, configuration: Configuration) -> str:
+    """Where the newest data comes from: a practice account, the live market, or nowhere."""
+    from fx_assets.live.streams import is_live, streamed
+    from fx_assets.stack.practice import running_practice
+
+    if not is_live(configuration):
+        ends = configuration.instruments.sessions.end is not None
+        return "history, nothing is fetched by itself" + ("" if ends else " (data.yaml: live.enabled is false)")
+    account = "practice" if running_practice(home) else "live"
+    streams = sorted(symbol for symbols in streamed(configuration).values() for symbol in symbols.values())
+    by_stream = f"{', '.join(streams)} by stream; " if streams else ""
+    return f"{account}: {by_stream}fetched every {configuration.data.live.poll_seconds} s while the market is open"
+
+
+def _announce(
+    addresses: dict[str, str], environment: dict[str, str], prefix: str, configuration: Configuration
+) -> None:
     """prefix: what makes another terminal's commands find this home."""
     from rich.table import Table
 
@@ -56,11 +79,16 @@ def _announce(addresses: dict[str, str], environment: dict[str, str], prefix: st
     for name, address in addresses.items():
         table.add_row(name, address + ("/docs" if name == "predictions" else ""))
     table.add_row("data", environment["FX_HOME"])
+    table.add_row("mode", _mode(Path(environment["FX_HOME"]), configuration))
     if clock := environment.get("FX_CLOCK"):
-        origin = "set by FX_CLOCK" if os.environ.get("FX_CLOCK") else "the data's end: set FX_CLOCK to change it"
+        origin = "set by FX_CLOCK" if os.environ.get("FX_CLOCK") else _clock_origin(clock)
         table.add_row("clock", f"{clock} ({origin})")
     console = wide_console()
     console.print(table)
     console.print("ready. Ctrl-C here stops everything. In another terminal:")
-    for command in ("fx predict GBP_USD", "fx status"):
+    for command in (f"fx predict {next(iter(configuration.instruments.instruments))}", "fx status"):
         console.print(f"  {prefix}{command}", highlight=False, soft_wrap=True)
+
+
+def _clock_origin(clock: str) -> str:
+    return "the practice account's time" if "@" in clock else "the data's end: set FX_CLOCK to change it"

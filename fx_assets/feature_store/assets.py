@@ -13,8 +13,10 @@ from fx_assets.failures import no_retry
 from fx_assets.feature_store.blobs import publish_blobs
 from fx_assets.feature_store.online import read_online, write_newest
 from fx_assets.feature_store.repository import TTL, objects, open_store, service_name, views
+from fx_assets.freshness.policies import table_policy
 from fx_assets.resources.home import HomeResource
-from fx_assets.tables import CODE_VERSION, OWNER, transient, weekly_close
+from fx_assets.runs.pools import DATABASE
+from fx_assets.tables import CODE_VERSION, OWNER, transient
 
 GROUP = "feature_store"
 RECENT_SESSIONS = 8  # holds the blobs' history, holidays included
@@ -30,8 +32,9 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
         owners=[OWNER],
         tags={"layer": GROUP},
         kinds={"feast"},
+        pool=DATABASE,
         code_version=CODE_VERSION,
-        freshness_policy=weekly_close,
+        freshness_policy=table_policy(configuration.data.sla("gold/features")),
         check_specs=[
             dg.AssetCheckSpec(
                 "schema",
@@ -42,7 +45,7 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
     )
     def feature_registry(home: HomeResource) -> dg.MaterializeResult:
         store = open_store(home.stores.home)
-        store.apply(objects(home.stores.lake, configuration))
+        store.apply(objects(home.lake.root, configuration))
         registered = {view.name: [field.name for field in view.features] for view in store.list_feature_views()}
         different = [view for view, names in views().items() if sorted(registered.get(view, [])) != sorted(names)]
         lines = [f"| {view} | {len(names)} | {TTL[view]} |" for view, names in views().items()]
@@ -71,8 +74,9 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
         owners=[OWNER],
         tags={"layer": GROUP},
         kinds={"feast", "sqlite"},
+        pool=DATABASE,
         code_version=CODE_VERSION,
-        freshness_policy=weekly_close,
+        freshness_policy=table_policy(configuration.data.sla("gold/features")),
         retry_policy=transient,
         check_specs=[
             dg.AssetCheckSpec(

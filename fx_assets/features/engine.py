@@ -23,7 +23,8 @@ def compute_features(bars: pd.DataFrame, groups: Iterable[str] | None = None) ->
     wanted = GROUPS if groups is None else tuple(groups)
     names = [spec.name for group in wanted for spec in specs(group)]
     frame = apply(bars, [COMPUTE[group] for group in wanted])
-    return frame.loc[:, ["instrument", "time", *(name for name in names if name in frame.columns)]]
+    chosen = ["instrument", "time", *(name for name in names if name in frame.columns)]
+    return pd.DataFrame({name: frame[name].array for name in chosen}, copy=False)
 
 
 def latest_features(tail: pd.DataFrame) -> pd.DataFrame:

@@ -5,12 +5,18 @@ own window and on nothing before it, bit for bit; there is no running add-and-su
 because it would let the compiler reorder sums. Window sums are taken over differences from the newest value:
 a constant series gives exactly that constant and exactly zero dispersion. NaN inside a window makes the
 result NaN.
+
+Loops over a window run outside and loops over BLOCK neighbouring rows inside, so that the processor works on several
+rows at once; each row's own sum is still taken in the same order, newest value first, to the last bit.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+# Rows worked on together: as many as keep their sums in the nearest cache.
+BLOCK = 512
 
 
 @njit(cache=True, nogil=True)
@@ -22,12 +28,19 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = 0.0
     for k in range(length):
         total += weights[k]
-    for i in range(length - 1, n):
-        newest = values[i]
-        acc = 0.0
+    acc = np.empty(BLOCK)
+    for start in range(length - 1, n, BLOCK):
+        size = min(BLOCK, n - start)
+        newest = values[start : start + size]
+        sums = acc[:size]
+        sums[:] = 0.0
         for k in range(1, length):
-            acc += weights[k] * (values[i - k] - newest)
-        out[i] = newest + acc / total
+            weight = weights[k]
+            older = values[start - k : start - k + size]
+            for j in range(size):
+                sums[j] += weight * (older[j] - newest[j])
+        for j in range(size):
+            out[start + j] = newest[j] + sums[j] / total
     return out
 
 
@@ -38,21 +51,32 @@ def moments(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np
     mean = np.full(n, np.nan)
     deviation = np.full(n, np.nan)
     absolute = np.full(n, np.nan)
-    for i in range(window - 1, n):
-        newest = values[i]
-        acc = 0.0
+    shifts = np.empty(BLOCK)
+    squares = np.empty(BLOCK)
+    sizes = np.empty(BLOCK)
+    for start in range(window - 1, n, BLOCK):
+        size = min(BLOCK, n - start)
+        newest = values[start : start + size]
+        shift, square, total = shifts[:size], squares[:size], sizes[:size]
+        shift[:] = 0.0
+        square[:] = 0.0
+        total[:] = 0.0
         for k in range(window):
-            acc += values[i - k] - newest
-        shift = acc / window
-        squares = 0.0
-        sizes = 0.0
+            older = values[start - k : start - k + size]
+            for j in range(size):
+                shift[j] += older[j] - newest[j]
+        for j in range(size):
+            shift[j] = shift[j] / window
         for k in range(window):
-            distance = values[i - k] - newest - shift
-            squares += distance * distance
-            sizes += abs(distance)
-        mean[i] = newest + shift
-        deviation[i] = np.sqrt(squares / window)
-        absolute[i] = sizes / window
+            older = values[start - k : start - k + size]
+            for j in range(size):
+                distance = older[j] - newest[j] - shift[j]
+                square[j] += distance * distance
+                total[j] += abs(distance)
+        for j in range(size):
+            mean[start + j] = newest[j] + shift[j]
+            deviation[start + j] = np.sqrt(square[j] / window)
+            absolute[start + j] = total[j] / window
     return mean, deviation, absolute
 
 
@@ -64,29 +88,34 @@ def extremes(high: np.ndarray, low: np.ndarray, window: int):
     bottom = np.full(n, np.nan)
     top_age = np.full(n, np.nan)
     bottom_age = np.full(n, np.nan)
-    for i in range(window - 1, n):
-        best = high[i]
-        worst = low[i]
-        best_age = 0
-        worst_age = 0
-        valid = not (np.isnan(best) or np.isnan(worst))
+    unknown = np.empty(BLOCK)
+    for start in range(window - 1, n, BLOCK):
+        size = min(BLOCK, n - start)
+        best, worst = top[start : start + size], bottom[start : start + size]
+        best_age, worst_age = top_age[start : start + size], bottom_age[start : start + size]
+        gaps = unknown[:size]
+        for j in range(size):
+            best[j] = high[start + j]
+            worst[j] = low[start + j]
+            best_age[j] = 0.0
+            worst_age[j] = 0.0
+            gaps[j] = high[start + j] + low[start + j]
         for k in range(1, window):
-            upper = high[i - k]
-            lower = low[i - k]
-            if np.isnan(upper) or np.isnan(lower):
-                valid = False
-                break
-            if upper > best:
-                best = upper
-                best_age = k
-            if lower < worst:
-                worst = lower
-                worst_age = k
-        if valid:
-            top[i] = best
-            bottom[i] = worst
-            top_age[i] = best_age
-            bottom_age[i] = worst_age
+            upper = high[start - k : start - k + size]
+            lower = low[start - k : start - k + size]
+            age = float(k)
+            for j in range(size):
+                gaps[j] += upper[j] + lower[j]  # only whether it is NaN counts
+                best_age[j] = age if upper[j] > best[j] else best_age[j]
+                best[j] = upper[j] if upper[j] > best[j] else best[j]
+                worst_age[j] = age if lower[j] < worst[j] else worst_age[j]
+                worst[j] = lower[j] if lower[j] < worst[j] else worst[j]
+        for j in range(size):
+            if np.isnan(gaps[j]):
+                best[j] = np.nan
+                worst[j] = np.nan
+                best_age[j] = np.nan
+                worst_age[j] = np.nan
     return top, bottom, top_age, bottom_age
 
 
@@ -95,22 +124,39 @@ def rank(values: np.ndarray, window: int) -> np.ndarray:
     """Share of the last `window` values below the newest, ties counted half, in [0, 1]."""
     n = values.shape[0]
     out = np.full(n, np.nan)
-    for i in range(window - 1, n):
-        newest = values[i]
-        below = 0.0
-        valid = not np.isnan(newest)
+    counts = np.empty(BLOCK)
+    unknown = np.empty(BLOCK)
+    for start in range(window - 1, n, BLOCK):
+        size = min(BLOCK, n - start)
+        newest = values[start : start + size]
+        below, gaps = counts[:size], unknown[:size]
+        for j in range(size):
+            below[j] = 0.0
+            gaps[j] = newest[j]
         for k in range(1, window):
-            other = values[i - k]
-            if np.isnan(other):
-                valid = False
-                break
-            if other < newest:
-                below += 1.0
-            elif other == newest:
-                below += 0.5
-        if valid:
-            out[i] = below / (window - 1)
+            older = values[start - k : start - k + size]
+            for j in range(size):
+                gaps[j] += older[j]  # only whether it is NaN counts
+                below[j] += 1.0 if older[j] < newest[j] else 0.0
+                below[j] += 0.5 if older[j] == newest[j] else 0.0
+        for j in range(size):
+            if not np.isnan(gaps[j]):
+                out[start + j] = below[j] / (window - 1)
     return out
+
+
+@njit(cache=True, nogil=True)
+def _slide(window: np.ndarray, gone: float, come: float) -> None:
+    """Replace one value of a sorted window by another one; it stays sorted."""
+    last = window.shape[0] - 1
+    at = np.searchsorted(window, gone)
+    while at < last and window[at + 1] < come:
+        window[at] = window[at + 1]
+        at += 1
+    while at > 0 and window[at - 1] > come:
+        window[at] = window[at - 1]
+        at -= 1
+    window[at] = come
 
 
 @njit(cache=True, nogil=True)
@@ -139,7 +185,9 @@ def same_slot(
     mean = np.full(n, np.nan)
     previous = np.full(n, -1, np.int64)
     newest_of_slot = np.full(1440, -1, np.int64)
-    buffer = np.empty(max(count, fallback))
+    buffer = np.empty(count)
+    ordered = np.empty(fallback)
+    ordered_to = -2  # the newest row in `ordered`
     first = 0
     while first < n and np.isnan(values[first]):
         first += 1
@@ -159,9 +207,13 @@ def same_slot(
             found += 1
             j = previous[j]
         if found < minimum:
-            for k in range(fallback):
-                buffer[k] = values[i - 1 - k]
-            median[i] = np.median(buffer[:fallback])
+            # Moved along from the row before where that one needed it too, else sorted anew.
+            if ordered_to == i - 2:
+                _slide(ordered, values[i - 1 - fallback], values[i - 1])
+            else:
+                ordered[:] = np.sort(values[i - fallback : i])
+            ordered_to = i - 1
+            median[i] = (ordered[(fallback - 1) // 2] + ordered[fallback // 2]) / 2
             mean[i] = median[i]
         else:
             median[i] = np.median(buffer[:found])

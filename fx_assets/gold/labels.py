@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from fx_assets.configuration import Label
+from fx_assets.gold.join import side_by_side
 from fx_assets.labels import direction, large_move
 
 KEYS = ["instrument", "time"]
@@ -43,5 +44,5 @@ def _one_instrument(bars: pd.DataFrame, labels: list[Label], minutes: int) -> pd
             }
         )
         fresh = [name for name in renamed.columns if name not in table.columns]
-        table = table.merge(renamed[[*KEYS, *fresh]], on=KEYS, how="left", validate="1:1")
+        table = side_by_side(table, renamed[[*KEYS, *fresh]])
     return table

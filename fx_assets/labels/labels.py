@@ -76,7 +76,7 @@ def large_move(
     persistence = np.full(len(ordered), np.nan)
     past = np.abs(_returns(ordered, -horizon_minutes))
     stride = horizon_minutes // granularity_minutes
-    for rows in _instrument_rows(ordered):
+    for rows in instrument_rows(ordered):
         time = time_us(ordered["time"].iloc[rows])
         threshold[rows], persistence[rows] = _yardstick(past[rows], time, horizon_minutes, stride, sessions)
     known = ~(np.isnan(forward) | np.isnan(threshold))
@@ -112,7 +112,7 @@ def _returns(ordered: pd.DataFrame, minutes: int) -> np.ndarray:
     out = np.full(len(ordered), np.nan)
     close = np.log(ordered["close"].to_numpy(float))
     time = time_us(ordered["time"])
-    for rows in _instrument_rows(ordered):
+    for rows in instrument_rows(ordered):
         own = time[rows]
         wanted = own + minutes * MINUTE_US
         at = np.minimum(np.searchsorted(own, wanted), len(own) - 1)
@@ -121,7 +121,8 @@ def _returns(ordered: pd.DataFrame, minutes: int) -> np.ndarray:
     return out
 
 
-def _instrument_rows(ordered: pd.DataFrame) -> list[slice]:
+def instrument_rows(ordered: pd.DataFrame) -> list[slice]:
+    """Where each instrument's rows lie in a frame sorted by (instrument, time)."""
     codes, _ = pd.factorize(ordered["instrument"])
     bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(ordered)]
     return [slice(a, b) for a, b in pairwise(bounds) if b > a]

@@ -15,12 +15,14 @@ import pandas as pd
 from fx_assets.configuration import Configuration, Model
 from fx_assets.evaluation.gates import lookup
 from fx_assets.feature_store.repository import open_store
+from fx_assets.freshness.policies import weekend
 from fx_assets.models import bundle, champion, decision, registry, report, rollout, train, training_set
 from fx_assets.plots import embed
 from fx_assets.resources.home import HomeResource
+from fx_assets.runs.pools import HEAVY
 from fx_assets.schemas import content_hash
 from fx_assets.sessions import session_bounds
-from fx_assets.tables import CODE_VERSION, OWNER, Tables, define_asset, weekend
+from fx_assets.tables import CODE_VERSION, OWNER, Tables, define_asset
 
 
 def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
@@ -75,6 +77,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
                 "training_set",
                 {"feast", "parquet"},
                 "Labels decided before the session, with features as of each decision.",
+                pool=HEAVY,
             ),
             "io_manager_key": "parquet_models",
         },
@@ -111,6 +114,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
             "trained_model",
             {"xgboost", "mlflow"},
             "The chosen candidate, fitted on the whole training set and registered.",
+            pool=HEAVY,
         ),
         **check(
             "leak_canary",
@@ -128,7 +132,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
         session = context.partition_key
         spreads = train.half_spreads(configuration, rows, home.lake, session)
         found = train.study(rows, entry, spreads, context.log.info)
-        tags = {"dagster_run_id": context.run_id, "code_version": CODE_VERSION}
+        tags = {"dagster_run_id": context.run.run_id, "code_version": CODE_VERSION}
         record = train.fit_and_log(mlflow, model, entry, session, rows, found, tags)
         predictions = home.lake.path(f"models/{model}/out_of_fold", session)
         home.lake.write(f"models/{model}/out_of_fold", {session: found.predictions})
@@ -282,7 +286,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
         booster = champion.registered_booster(home.stores, record)
         lineage = {
             "session": record["session"],
-            "dagster_run_id": context.run_id,
+            "dagster_run_id": context.run.run_id,
             "mlflow_run_id": record["mlflow_run_id"],
             "training_set_hash": record["training_set_hash"],
             "booster_sha256": record["booster_sha256"],

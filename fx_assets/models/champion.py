@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fx_assets.configuration import load_configuration
 from fx_assets.errors import StoreError
 from fx_assets.evaluation.gates import GateResult
-from fx_assets.lake import Lake
+from fx_assets.lake import Lake, lake_root
 from fx_assets.models import registry
 from fx_assets.models.bundle import load_booster
 from fx_assets.models.decision import not_older_than_champion, not_worse_than_champion
@@ -41,7 +42,8 @@ def registered_booster(stores: Stores, record: Mapping[str, Any]) -> xgboost.Boo
 
 def against_champion(stores: Stores, model: str, session: str) -> list[GateResult]:
     """The gates that compare a session's model with the champion, which is read from its bundle."""
-    client, lake = registry.open_registry(stores.home), Lake(stores.lake)
+    lake = Lake(lake_root(stores.home, load_configuration().data.storage))
+    client = registry.open_registry(stores.home)
     version = registry.version_with_alias(client, model, registry.CHAMPION)
     folder = bundle_dir(stores.bundles, model, version) if version else None
     predictions = lake.read(f"models/{model}/out_of_fold", [session])[session]

@@ -3,15 +3,12 @@
 <lake>/models/move_60m/trained_model/session=2022-03-02/record.json
 """
 
-from pathlib import Path
-
 import dagster as dg
 import msgspec
 
 from fx_assets.errors import MissingData
 from fx_assets.failures import no_retry
 from fx_assets.lake import Lake
-from fx_serving.client.files import atomic_write
 
 
 class RecordIOManager(dg.IOManager):
@@ -21,20 +18,19 @@ class RecordIOManager(dg.IOManager):
         self.lake = lake
         self.prefix = prefix
 
-    def _path(self, context: dg.OutputContext | dg.InputContext) -> Path:
+    def _where(self, context: dg.OutputContext | dg.InputContext) -> str:
         table = self.prefix + "/".join(context.asset_key.path)
-        return self.lake.path(table, context.asset_partition_key).with_name("record.json")
+        return f"{table}/session={context.asset_partition_key}/record.json"
 
     def handle_output(self, context: dg.OutputContext, obj: dict) -> None:
-        path = self._path(context)
-        atomic_write(path, msgspec.json.format(msgspec.json.encode(obj), indent=2))
-        context.add_output_metadata({"path": str(path)})
+        where = self._where(context)
+        self.lake.store.write(where, msgspec.json.format(msgspec.json.encode(obj), indent=2))
+        context.add_output_metadata({"path": f"{self.lake.url}/{where}"})
 
     @no_retry()
     def load_input(self, context: dg.InputContext) -> dict:
-        path = self._path(context)
         try:
-            return msgspec.json.decode(path.read_bytes())
+            return msgspec.json.decode(self.lake.store.read(self._where(context)))
         except FileNotFoundError:
             name = "/".join(context.asset_key.path)
             raise MissingData(

@@ -37,9 +37,9 @@ def prepare(home: Path) -> str:
 
 def _failed(context: dg.InitResourceContext) -> bool:
     """Whether a step of this run has failed: resources are torn down alike either way."""
-    if context.instance is None or context.run_id is None:
+    if context.instance is None or context.run is None:
         return False
-    return bool(context.instance.all_logs(context.run_id, of_type=dg.DagsterEventType.STEP_FAILURE))
+    return bool(context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE))
 
 
 def mlflow_resource(home: Path) -> dg.ResourceDefinition:

@@ -13,17 +13,31 @@ import signal
 import sys
 import threading
 import time
+import uuid
 import warnings
+from collections import defaultdict
 
 import dagster as dg
 import msgspec
+import psutil
 
 from fx_assets.errors import FxError
+from fx_assets.freshness import checks as freshness_checks
+from fx_assets.freshness import failed_partitions
+from fx_assets.inputs import with_siblings
+from fx_assets.runs import timings
+from fx_assets.runs.dead import close_dead_runs, free_slots, process_tags
+from fx_assets.runs.event_store import kept_open
 from fx_assets.runs.plan import PlannedRun, RunEvent
+from fx_assets.runs.pools import set_limits
+from fx_assets.silver import news_check
 from fx_assets.stack.initialise import open_instance
+from fx_serving.client.home import fx_home
 
+STANDING_CHECKS = {failed_partitions.CHECK, freshness_checks.CHECK, news_check.CHECK}
 PROGRESS = "progress"
 PARENT_POLL_S = 0.5
+INTERRUPTED = 130  # what a shell calls Ctrl-C
 
 
 def _report(event: RunEvent) -> None:
@@ -49,11 +63,13 @@ def _end_with_parent() -> None:
 
 
 class _ProgressHandler(logging.Handler):
-    """Turns Dagster's log records into RunEvents."""
+    """Turns Dagster's log records into RunEvents, and measures the steps."""
 
     def __init__(self, number: int):
         super().__init__()
         self.number = number
+        self.made: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))  # step -> table -> partitions
+        self.seconds: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         event = (getattr(record, "dagster_meta", None) or {}).get("dagster_event")
@@ -65,45 +81,66 @@ class _ProgressHandler(logging.Handler):
         if what == "ASSET_MATERIALIZATION":
             made = event.step_materialization_data.materialization
             key = "/".join(made.asset_key.path)
-            _report(RunEvent(kind="materialized", run=self.number, asset=key, partition=made.partition))
+            rows = getattr(made.metadata.get("dagster/partition_row_count"), "value", None)
+            self.made[event.step_key][key] += 1
+            _report(RunEvent(kind="materialized", run=self.number, asset=key, partition=made.partition, rows=rows))
         elif what == "STEP_SUCCESS":
-            seconds = event.step_success_data.duration_ms / 1000
+            seconds = self.seconds[event.step_key] = event.step_success_data.duration_ms / 1000
             _report(RunEvent(kind="step_done", run=self.number, asset=event.step_key, seconds=seconds))
         elif what == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed:
             check = event.asset_check_evaluation_data
             name = f"{'/'.join(check.asset_key.path)}: {check.check_name}"
             _report(RunEvent(kind="check_failed", run=self.number, text=name))
 
+    def measured(self, run_seconds: float) -> dict[str, timings.Measurement]:
+        """Seconds and partitions by table; a step that makes several tables is shared among them."""
+        found: dict[str, timings.Measurement] = {}
+        for step, seconds in self.seconds.items():
+            tables = self.made[step]
+            found |= {table: (partitions, seconds / len(tables)) for table, partitions in tables.items()}
+        partitions = sum(n for n, _ in found.values())
+        return found | {timings.RUN: (partitions, max(0.0, run_seconds - sum(self.seconds.values())))}
+
 
 def execute(number: int, plan: PlannedRun, instance: dg.DagsterInstance) -> bool:
     """Execute one planned run; reports its events and returns whether it succeeded."""
 
+    handler = _ProgressHandler(number)
+
     @dg.logger
     def progress(_: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger(f"fx.progress.{number}", level=logging.DEBUG)  # materializations are logged as DEBUG
-        logger.addHandler(_ProgressHandler(number))
+        logger.addHandler(handler)
         return logger
 
     built = importlib.import_module(plan.location).build_definitions()
     definitions = dg.Definitions.merge(built, dg.Definitions(loggers={PROGRESS: progress}))
-    job = definitions.resolve_implicit_global_asset_job_def().get_subset(
-        asset_selection={dg.AssetKey(key.split("/")) for key in plan.assets}
-    )
+    job = _job(definitions, {dg.AssetKey(key.split("/")) for key in with_siblings(plan.assets)})
     # What "dagster/asset_partition_range" tags mean to the UI's own backfills: one run over a range.
-    tags = {"fx/started_by": "fx", **plan.tags}
+    tags = {**process_tags(), **plan.tags}
     if plan.first != plan.last:
         tags |= {
             "dagster/asset_partition_range_start": str(plan.first),
             "dagster/asset_partition_range_end": str(plan.last),
         }
     started = time.monotonic()
-    result = job.execute_in_process(
-        run_config={"loggers": {PROGRESS: {}}},
-        instance=instance,
-        partition_key=plan.first if plan.first == plan.last else None,
-        tags=tags,
-        raise_on_error=False,
-    )
+    since_start = time.time() - psutil.Process().create_time()
+    run_id = str(uuid.uuid4())
+    try:
+        result = job.execute_in_process(
+            run_config={"loggers": {PROGRESS: {}}},
+            instance=instance,
+            partition_key=plan.first if plan.first == plan.last else None,
+            tags=tags,
+            raise_on_error=False,
+            run_id=run_id,
+        )
+    finally:
+        free_slots(instance, run_id)
+    seconds = time.monotonic() - started
+    if result.success:
+        first = {timings.START: (1, since_start)} if number == 0 else {}
+        timings.record(fx_home(), {**handler.measured(seconds), **first})
     failures = [_explain(e) for e in result.all_events if e.is_step_failure]
     _report(
         RunEvent(
@@ -111,11 +148,20 @@ def execute(number: int, plan: PlannedRun, instance: dg.DagsterInstance) -> bool
             run=number,
             run_id=result.run_id,
             ok=result.success,
-            seconds=time.monotonic() - started,
+            seconds=seconds,
             text="\n".join(failures) or None,
         )
     )
     return result.success
+
+
+def _job(definitions: dg.Definitions, assets: set[dg.AssetKey]) -> dg.JobDefinition:
+    """The assets and the checks on them, except the standing ones, which do not look at this run's sessions."""
+    whole = definitions.resolve_implicit_global_asset_job_def()
+    checks = {key for key in whole.asset_layer.asset_graph.asset_check_keys if key.asset_key in assets}
+    return whole.get_subset(
+        asset_selection=assets, asset_check_selection={key for key in checks if key.name not in STANDING_CHECKS}
+    )
 
 
 def _explain(event: dg.DagsterEvent) -> str:
@@ -138,7 +184,9 @@ def main() -> int:
     warnings.simplefilter("ignore")
     _end_with_parent()
     plans = msgspec.json.decode(sys.stdin.buffer.read(), type=list[PlannedRun])
-    with open_instance() as instance:
+    with open_instance() as instance, kept_open(instance):
+        set_limits(instance)
+        close_dead_runs(instance)
         for number, plan in enumerate(plans):
             _report(RunEvent(kind="started", run=number, text=", ".join(plan.assets)))
             if not execute(number, plan, instance):
@@ -147,4 +195,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # between two runs; during one Dagster marks the run as failed
+        sys.exit(INTERRUPTED)

@@ -24,14 +24,15 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What the child reports, one JSON line each.
 
-    kind: started | materialized | check_failed | step_done | log | finished. asset and partition where they apply;
-    text for people; ok and run_id on finished.
+    kind: started | materialized | check_failed | step_done | log | finished. asset and partition where they apply,
+    rows of a partition that was materialized; text for people; ok and run_id on finished.
     """
 
     kind: str
     run: int
     asset: str | None = None
     partition: str | None = None
+    rows: int | None = None
     seconds: float | None = None
     text: str | None = None
     run_id: str | None = None

@@ -13,6 +13,7 @@ import msgspec
 
 from fx_assets.errors import FxError
 from fx_assets.runs.plan import PlannedRun, RunEvent
+from fx_assets.storage.room import check_room
 
 
 class RunFailed(FxError):
@@ -25,8 +26,10 @@ def execute_plan(
     """Execute runs one after another in one child process; returns their run ids.
 
     environment: as stack.environment makes it. log: where the child's stderr goes, appended.
-    Raises RunFailed at the first run that fails. The child ends when this process ends or is interrupted.
+    Raises RunFailed at the first run that fails, StoreError when the disk of the log (the home's) is full or
+    read-only. The child ends when this process ends or is interrupted.
     """
+    check_room(log.parent)
     log.parent.mkdir(parents=True, exist_ok=True)
     run_ids: list[str] = []
     failed: RunEvent | None = None
@@ -38,6 +41,9 @@ def execute_plan(
             stdout=subprocess.PIPE,
             stderr=errors,
             env={**os.environ, **environment},
+            # Ctrl-C reaches this process only, which then interrupts the child once: a second interrupt would hit the
+            # child while it marks its run as failed.
+            start_new_session=True,
         ) as child,
     ):
         assert child.stdin is not None
@@ -55,6 +61,8 @@ def execute_plan(
         except BaseException:
             child.terminate()
             raise
+    if failed is not None or child.returncode != 0:
+        check_room(log.parent)  # it would be the cause, whatever a database said about it
     if failed is not None:
         raise RunFailed(f"run {failed.run_id} failed. {failed.text or ''}\nThe whole log: {log}")
     if child.returncode != 0:

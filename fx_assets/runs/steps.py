@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from fx_assets.configuration import Configuration
-from fx_assets.errors import ConfigError
 from fx_assets.runs.plan import MONITORING_LOCATION, PlannedRun
+from fx_assets.runs.sessions import chosen_sessions
 
 TABLES = [
     "bronze/candles",
     "bronze/news",
     "silver/candles",
+    "silver/quarantine",
     "silver/technical",
     "silver/microstructure",
     "silver/volatility",
@@ -38,25 +37,7 @@ def tables_run(configuration: Configuration, first: str, last: str) -> PlannedRu
 
     Raises ConfigError for a date that is none, or a range without a session.
     """
-    for option, value in (("--from", first), ("--to", last)):
-        try:
-            # Other ISO forms (20210301) are dates too, but would not compare with the keys.
-            good = date.fromisoformat(value).isoformat() == value
-        except ValueError:
-            good = False
-        if not good:
-            raise ConfigError(f"{option}: '{value}' is not a date. Write it as YYYY-MM-DD.")
-    if first > last:
-        raise ConfigError(f"--from {first} lies after --to {last}. Swap them.")
-    if first > last:
-        raise ConfigError(f"--from {first} lies behind --to {last}. Swap them.")
-    sessions = session_list(configuration)
-    chosen = [key for key in sessions if first <= key <= last]
-    if not chosen:
-        raise ConfigError(
-            f"no session from {first} to {last}: instruments.yaml has sessions from {sessions[0]} to {sessions[-1]} "
-            "(none start on a Friday or Saturday). Choose others, or change sessions.start or sessions.end there."
-        )
+    chosen = chosen_sessions(session_list(configuration), first, last, configuration.all_week)
     return PlannedRun(assets=TABLES, first=chosen[0], last=chosen[-1])
 
 

@@ -1,4 +1,7 @@
-"""From bronze rows to checked candles and headlines: pure functions, no storage."""
+"""From bronze rows to distinct headlines, and which candles can be true at all: pure functions, no storage.
+
+From candles to silver is fx_assets.quality.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,14 @@ import numpy as np
 import pandas as pd
 
 from fx_assets.schemas import BID_ASK
+from fx_assets.sources.news_content import distinct
 
 PRICES = ["open", "high", "low", "close"]
 
 
-def newest_fetch(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """One row for each key: that of the newest fetch. `rows` must be in fetch order for equal fetch times."""
-    return rows.sort_values("fetched_at", kind="stable").drop_duplicates(key, keep="last", ignore_index=True)
-
-
 def valid_candles(rows: pd.DataFrame) -> pd.Series:
-    """Which candles can be true: positive finite prices, low <= open, close <= high, ask not below bid, and no
-    negative volume.
+    """Which candles can be true by themselves: positive finite prices, low <= open, close <= high, ask not below bid,
+    and no negative volume. What an answer is judged by before it is stored; fx_assets.quality looks at much more.
     """
     prices = rows[PRICES].to_numpy("float64")
     open_, high, low, close = prices.T
@@ -34,26 +33,13 @@ def valid_candles(rows: pd.DataFrame) -> pd.Series:
     return pd.Series(valid, index=rows.index)
 
 
-def candles(rows: pd.DataFrame, bar_minutes: dict[str, int]) -> tuple[pd.DataFrame, int]:
-    """Bronze rows as silver candles, and how many impossible rows were left out.
+def headlines(rows: pd.DataFrame) -> pd.DataFrame:
+    """Bronze rows as headlines that differ in content within their session, available from max(published, first
+    seen); sentiment still to come.
 
-    rows: as Bronze.read returns them. bar_minutes: length of a bar by instrument.
-    available_at is the bar's close. Incomplete candles (still running when fetched) are dropped.
+    A feed that is asked every few minutes brings a headline again each time, first seen then: the earliest counts.
     """
     if rows.empty:
-        return rows, 0
-    if "complete" in rows.columns:
-        rows = rows[rows["complete"].ne(False)]
-    rows = newest_fetch(rows, ["instrument", "time"])
-    valid = valid_candles(rows)
-    good = rows[valid]
-    length = pd.to_timedelta(good["instrument"].map(bar_minutes), unit="min")
-    return good.assign(available_at=good["time"] + length, source=good["fetch_source"]), int((~valid).sum())
-
-
-def headlines(rows: pd.DataFrame) -> pd.DataFrame:
-    """Bronze rows as distinct headlines, available from max(published, first seen); sentiment still to come."""
-    if rows.empty:
         return rows
-    rows = rows.assign(available_at=rows[["published", "first_seen"]].max(axis=1))
-    return newest_fetch(rows, ["headline", "available_at"])
+    rows = distinct(rows, per=rows["session"])
+    return rows.assign(available_at=rows[["published", "first_seen"]].max(axis=1))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from fx_assets.configuration import Configuration
 from fx_assets.errors import FxError
+from fx_assets.stack.practice import running_practice
+from fx_serving.client.home import fx_home
 
 ROOT = Path(__file__).parents[2]
 INSTANCE = ROOT / "deploy" / "dagster.yaml"
@@ -38,13 +40,21 @@ def replay_clock(configuration: Configuration) -> str | None:
 
 
 def use_replay_clock(configuration: Configuration) -> None:
-    """Let this process read the clock that the services of the configuration run by."""
-    if clock := replay_clock(configuration):
-        os.environ.setdefault("FX_CLOCK", clock)
+    """Let this process read the clock, and reach the practice account, that the services of its home run by."""
+    for name, value in _home_variables(fx_home(), configuration).items():
+        os.environ.setdefault(name, value)
+
+
+def _home_variables(home: Path, configuration: Configuration) -> dict[str, str]:
+    """The practice account's variables while it runs, else the clock of a configuration whose sessions end."""
+    if practice := running_practice(home):
+        return practice.variables()
+    clock = replay_clock(configuration)
+    return {"FX_CLOCK": clock} if clock else {}
 
 
 def environment(home: Path, configuration: Configuration, serving_url: str | None = None) -> dict[str, str]:
-    """Variables for every process of a home. A clock that the user has set wins over the replay clock."""
+    """Variables for every process of a home. What the user has set (a clock, an account) wins over the home's own."""
     variables = {
         "FX_HOME": str(home),
         "DAGSTER_HOME": str(dagster_home(home)),
@@ -59,8 +69,9 @@ def environment(home: Path, configuration: Configuration, serving_url: str | Non
         # Beta notices of pinned libraries would bury what matters in the logs.
         "PYTHONWARNINGS": "ignore",
     }
-    clock = os.environ.get("FX_CLOCK") or replay_clock(configuration)
-    if clock:
+    own = _home_variables(home, configuration)
+    variables |= {name: os.environ.get(name) or value for name, value in own.items()}
+    if clock := os.environ.get("FX_CLOCK"):
         variables["FX_CLOCK"] = clock
     if serving_url:
         variables["FX_SERVING_URL"] = serving_url

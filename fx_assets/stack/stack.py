@@ -1,4 +1,6 @@
-"""The platform's services for one home: Dagster (UI, daemon, code servers), the deployment service, MLflow's UI."""
+"""The platform's services for one home: Dagster (UI, daemon, code servers), the deployment service, MLflow's UI, and
+the pricing stream where a source has one.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fx_assets.configuration import Configuration
+from fx_assets.live.streams import streamed
 from fx_assets.stack.environment import ROOT, WORKSPACE, environment
 from fx_assets.stack.ports import LOOPBACK
 from fx_assets.stack.process import Process
+from fx_assets.stack.supervised import Supervised
 
+STREAM_REFUSED = 3  # exit code of fx_assets.live.stream, which is too heavy to be imported here
 READY_S = 90.0
 PYTHON = [sys.executable, "-m"]
 
@@ -36,6 +41,7 @@ class Stack:
     configuration: Configuration
     ports: Ports
     processes: list[Process] = field(default_factory=list)
+    stream: Supervised | None = None
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -55,6 +61,8 @@ class Stack:
         with ExitStack() as stopping:  # a second Ctrl-C cuts one short, not those after it
             for process in self.processes:
                 stopping.callback(process.stop)
+            if self.stream is not None:
+                stopping.callback(self.stream.stop)
 
     def start(self, on_start: Callable[[str], None] = lambda name: None) -> None:
         """Start everything at once; `wait_ready` waits for the answers."""
@@ -67,6 +75,9 @@ class Stack:
             subprocess.run([*PYTHON, "fx_assets.stack.initialise"], env=variables, cwd=ROOT, check=True)
             options = ["-w", str(WORKSPACE), "-h", LOOPBACK, "-p", str(self.ports.dagster), "--log-level", "warning"]
             self._start("dagster", ["dagster", "dev", *options])
+        if streamed(self.configuration):
+            on_start("pricing stream")
+            self.stream = Supervised(lambda: self._process("stream", ["fx_assets.live.stream"]), {STREAM_REFUSED})
         if self.ports.mlflow is not None:
             on_start("MLflow")
             self._start_mlflow(self.ports.mlflow)
@@ -82,9 +93,15 @@ class Stack:
         """A service that has ended by itself; None while all are running."""
         return next((process for process in self.processes if not process.alive()), None)
 
+    def look_after(self) -> str | None:
+        """Start again what may fail without the platform ending; returns what a person should be told, if anything."""
+        return self.stream.check() if self.stream is not None else None
+
     def _start(self, name: str, module: list[str]) -> None:
-        log = self.home / "logs" / f"{name}.log"
-        self.processes.append(Process(name, [*PYTHON, *module], self.environment, log, ROOT))
+        self.processes.append(self._process(name, module))
+
+    def _process(self, name: str, module: list[str]) -> Process:
+        return Process(name, [*PYTHON, *module], self.environment, self.home / "logs" / f"{name}.log", ROOT)
 
     def _start_mlflow(self, port: int) -> None:
         from fx_assets.resources.tracking import tracking_uri

@@ -11,10 +11,18 @@ import yaml
 from fx_assets.bronze.files import Bronze
 from fx_assets.configuration import Configuration, load_configuration
 from fx_assets.definitions import build_definitions
+from fx_assets.inputs import with_siblings
 from fx_assets.lake import Lake
 
 BRONZE = ("bronze/candles", "bronze/news")
-SILVER = ("silver/candles", "silver/technical", "silver/microstructure", "silver/volatility", "silver/news_sentiment")
+SILVER = (
+    "silver/candles",
+    "silver/quarantine",
+    "silver/technical",
+    "silver/microstructure",
+    "silver/volatility",
+    "silver/news_sentiment",
+)
 GOLD = ("gold/market_features", "gold/news_signals", "gold/features", "gold/labels")
 TABLES = (*SILVER, *GOLD)
 
@@ -55,13 +63,16 @@ def changed(tree: dict[str, Any], **paths: Any) -> dict[str, Any]:
     return made
 
 
-def write_config(folder: Path, instruments: Any = None, models: Any = None, gates: Any = None) -> Path:
-    """The three files below `folder`; strings are written as they are, so that they may be wrong."""
+def write_config(
+    folder: Path, instruments: Any = None, models: Any = None, gates: Any = None, data: Any = None
+) -> Path:
+    """The files below `folder`, data.yaml only when given; strings are written as they are: they may be wrong."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         "instruments.yaml": instruments or INSTRUMENTS,
         "models.yaml": models or MODELS,
         "gates.yaml": gates or GATES,
+        **({} if data is None else {"data.yaml": data}),
     }
     for name, content in files.items():
         (folder / name).write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
@@ -84,7 +95,7 @@ class Platform:
         self, assets: Iterable[str], first: str | None = None, last: str | None = None, *, must: bool = True
     ) -> dg.ExecuteInProcessResult:
         """Materialize assets for one session, a range, or none; raises what a step raised unless must=False."""
-        job = self.job.get_subset(asset_selection={dg.AssetKey(a.split("/")) for a in assets})
+        job = self.job.get_subset(asset_selection={dg.AssetKey(a.split("/")) for a in with_siblings(assets)})
         single = first if last in (None, first) else None
         tags = (
             {}

@@ -111,6 +111,42 @@ def config(tmp_path, monkeypatch):
             {"gates": changed(GATES, easy=[{**GATES["easy"][0], "op": "=>"}])},
             ["gates.yaml: easy.0.op: '=>' is not one of '>', '>='"],
         ),
+        (
+            {"instruments": changed(INSTRUMENTS, sources={"oanda": {"retries": 99}})},
+            ["instruments.yaml: sources.oanda.retries:", "less than or equal to 10 (value 99). Change it"],
+        ),
+        (
+            {"instruments": changed(INSTRUMENTS, sources={"mine": {"kind": "fle"}})},
+            ["instruments.yaml: sources.mine.kind: 'fle' is not a kind of source. Use one of sample, import, oanda"],
+        ),
+        (
+            {"instruments": changed(INSTRUMENTS, sources={"mine": {"kind": "file"}})},
+            ["instruments.yaml: sources.mine.path: missing. Add it"],
+        ),
+        (
+            {"instruments": changed(INSTRUMENTS, sources={"oanda": {"tokn_env": "X"}})},
+            ["instruments.yaml: sources.oanda.tokn_env: unknown key (value 'X'). Remove it or mend its spelling"],
+        ),
+        (
+            {"instruments": changed(INSTRUMENTS, instruments__GBP_USD__sources=["file"])},
+            ["instruments.GBP_USD.sources: 'file' needs options. Add `sources: {file: {path: ...}}`"],
+        ),
+        (
+            {"instruments": changed(INSTRUMENTS, instruments__GBP_USD__sources=["rss"])},
+            ["instruments.GBP_USD.sources: 'rss' is not a source of candles. Use one of sample, import, oanda"],
+        ),
+        (
+            {"instruments": changed(INSTRUMENTS, instruments__GBP_USD__calendar="XNYSE")},
+            ["instruments.GBP_USD.calendar: not a calendar. Use fx, always, or an exchange's code", "'XNYSE'"],
+        ),
+        (
+            {"data": {"quality": {"min_completeness": 3}}},
+            ["data.yaml: quality.min_completeness:", "less than or equal to 1 (value 3). Change it"],
+        ),
+        (
+            {"data": {"freshness": {"default": {"deadline": "at six"}}}},
+            ["data.yaml: freshness.default.deadline: 'at six' is not a cron expression of five fields"],
+        ),
         ({"instruments": "sessions: [1, 2\ninstruments: {"}, ["instruments.yaml: not valid YAML", "line 2", "Mend"]),
         ({"models": "# nothing yet\n"}, ["models.yaml: empty, or not a mapping at the top. Start from"]),
         ({"models": "- a list\n"}, ["models.yaml: empty, or not a mapping at the top. Start from"]),
@@ -122,6 +158,20 @@ def test_a_mistake_names_file_key_value_and_remedy(config, files, told):
         load_configuration()
     for part in told:
         assert part in str(caught.value)
+
+
+def test_a_source_may_have_a_name_of_its_own_beside_its_kind(config):
+    named = {"desk": {"kind": "file", "path": "candles/{instrument}.csv"}, "oanda": {"stream": True}}
+    config(instruments=changed(INSTRUMENTS, sources=named, instruments__GBP_USD__sources=["oanda", "desk", "binance"]))
+    file = load_configuration().instruments
+    assert [file.source(name).kind for name in file.instruments["GBP_USD"].sources] == ["oanda", "file", "binance"]
+    assert [getattr(file.source(name), "stream", None) for name in ("oanda", "desk")] == [True, None]
+
+
+def test_a_table_without_limits_of_its_own_takes_the_default_ones(config):
+    config(data={"freshness": {"default": {"max_lag_minutes": 5}, "gold/labels": {"max_lag_minutes": 90}}})
+    data = load_configuration().data
+    assert [data.sla(table).max_lag_minutes for table in ("gold/labels", "silver/candles")] == [90, 5]
 
 
 def test_a_file_that_is_no_text_is_named(config):

@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from fx_assets import open_lake
-from fx_assets.errors import MissingData
-from fx_assets.lake import Lake
+from fx_assets.configuration import SHIPPED
+from fx_assets.configuration.data import Storage
+from fx_assets.errors import ConfigError, DataError, MissingData
+from fx_assets.lake import Lake, lake_root
 from fx_assets.sessions import session_bounds
 
 KEYS = ["2021-03-03", "2021-03-04", "2021-03-07"]
@@ -111,7 +113,41 @@ def test_only_stale_temporaries_are_swept(lake):
         path.write_bytes(b"torn")
     now = time.time()
     os.utime(stale, (now - 3700, now - 3700))
-    assert lake.sweep("silver/candles", now) == 1
+    assert lake.sweep("silver/candles") == 1
     assert (stale.exists(), fresh.exists()) == (False, True)
     assert lake.keys("silver/candles") == KEYS
     assert len(lake.table("silver/candles")) == 3 * 48
+
+
+def test_the_lake_of_a_home_is_where_data_yaml_says(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "data.yaml").write_text(f"storage: {{lake: {elsewhere}}}\n")
+    monkeypatch.setenv("FX_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("FX_HOME", str(tmp_path / "home"))
+    for name in ("instruments.yaml", "models.yaml", "gates.yaml"):
+        (tmp_path / "config" / name).write_text((SHIPPED / name).read_text())
+    assert open_lake().root == elsewhere
+    assert lake_root(tmp_path, Storage(lake="s3://bucket/lake")) == "s3://bucket/lake"
+    assert lake_root(tmp_path, Storage()) == tmp_path / "lake"
+
+
+def test_what_needs_a_folder_says_so_where_there_is_none():
+    lake = Lake("s3://bucket/lake")
+    with pytest.raises(ConfigError, match=r"data\.yaml: storage\.lake: s3://bucket/lake is no folder"):
+        lake.path("gold/features", KEYS[0])
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"not a Parquet file at all"])
+def test_a_damaged_file_is_named_with_the_remedy(lake, damage):
+    lake.path("silver/candles", KEYS[1]).write_bytes(damage)
+    for read in (lake.read, lake.stamps):
+        with pytest.raises(DataError, match=f"session={KEYS[1]}/part.parquet: cannot be read.*Remove the file"):
+            read("silver/candles", KEYS)
+
+
+def test_a_partition_that_is_not_there_has_no_stamp(lake):
+    assert lake.stamp("silver/candles", KEYS[0]) is None
+    assert lake.stamps("silver/candles", [*KEYS, "2021-03-08"]) == dict.fromkeys(KEYS)
+    with pytest.raises(MissingData, match="silver/candles: no file for session 2021-03-08"):
+        lake.stamp("silver/candles", "2021-03-08")

@@ -1,6 +1,6 @@
 """The shared partitions: where they begin and end, and which sessions a lookback names."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -8,6 +8,9 @@ import pytest
 from fx_assets.configuration import load_configuration
 from fx_assets.definitions import build_definitions
 from fx_assets.partitions import fx_sessions, lookback, with_neighbours
+from fx_assets.sessions import running_session
+from fx_monitoring.definitions import build_definitions as monitoring_definitions
+from fx_serving.client import clock
 from tests.fx_assets.small import INSTRUMENTS, changed, configuration_of, write_config
 
 LATER = datetime(2024, 1, 1, tzinfo=UTC)
@@ -67,3 +70,34 @@ def test_edges_go_from_session_to_session():
             if node.partitions_def is not None and graph.get(parent).partitions_def is not None:
                 mapping = graph.get_partition_mapping(key, parent)
                 assert mapping == dg.TimeWindowPartitionMapping(), (key, parent)
+
+
+def test_under_a_replay_clock_the_keys_follow_the_replay_and_not_the_wall_clock(sessions_of, monkeypatch):
+    monkeypatch.setenv("FX_CLOCK", "2022-01-12T15:00:00Z@2026-11-21T10:00:00Z")
+    monkeypatch.setattr(clock, "now", lambda: datetime(2022, 1, 12, 15, tzinfo=UTC))
+    partitions = sessions_of(sessions={"start": "2021-12-30"})
+    keys = list(partitions.get_partition_keys())
+    assert keys[-1] == "2022-01-25"  # two weeks ahead, so that sessions roll over while it runs
+    assert {"2022-01-11", "2022-01-12"} <= set(keys)
+
+
+def test_the_monitoring_location_has_the_same_keys(tmp_path, monkeypatch):
+    monkeypatch.setenv("FX_CLOCK", "2022-01-12T15:00:00Z")
+    folder = write_config(tmp_path / "config", changed(INSTRUMENTS, sessions={"start": "2021-12-30"}))
+    configuration = configuration_of(folder, monkeypatch)
+    graph = monitoring_definitions(configuration, tmp_path).get_repository_def().asset_graph
+    partitions = graph.get(dg.AssetKey("predictions")).partitions_def
+    assert partitions is not None
+    assert partitions.get_partition_keys()[-1] == "2022-01-25"
+
+
+def test_a_configured_end_wins_over_the_replay_clock(sessions_of, monkeypatch):
+    monkeypatch.setenv("FX_CLOCK", "2022-01-12T15:00:00Z")
+    assert sessions_of(sessions__end="2021-04-01").get_partition_keys(current_time=LATER)[-1] == "2021-04-01"
+
+
+def test_a_replay_of_the_last_days_ends_where_the_wall_clock_does(sessions_of, monkeypatch):
+    now = datetime.now(UTC)
+    monkeypatch.setenv("FX_CLOCK", (now - timedelta(days=5)).isoformat())
+    partitions = sessions_of(sessions={"start": "2021-12-30"})
+    assert partitions.get_partition_keys()[-1] == running_session(now)

@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from fx_assets.sessions import is_session, news_bounds, session_bounds, session_dates, session_keys
+from fx_assets.sessions import (
+    is_session,
+    news_bounds,
+    previous_session,
+    running_session,
+    session_bounds,
+    session_dates,
+    session_keys,
+)
 
 
 def keys(*times: str, all_week: bool = False) -> list[str]:
@@ -42,3 +50,17 @@ def test_times_without_zone_are_refused_and_none_are_allowed():
     assert len(session_keys(pd.DatetimeIndex([], tz="UTC"))) == 0
     with pytest.raises(ValueError, match="Invalid isoformat"):
         session_bounds("yesterday")
+
+
+def test_the_running_session_at_a_weekend_is_the_coming_one():
+    assert running_session(datetime(2021, 1, 8, 21, 59, tzinfo=UTC)) == "2021-01-07"
+    assert running_session(datetime(2021, 1, 8, 22, 0, tzinfo=UTC)) == "2021-01-10"
+    assert running_session(datetime(2021, 1, 8, 22, 0, tzinfo=UTC), all_week=True) == "2021-01-08"
+    with pytest.raises(TypeError, match="time zone"):
+        running_session(datetime(2021, 1, 8))
+
+
+def test_the_session_before_sunday_is_thursday_unless_something_trades_at_weekends():
+    assert previous_session("2021-01-10") == "2021-01-07"
+    assert previous_session("2021-01-11") == "2021-01-10"
+    assert previous_session("2021-01-10", all_week=True) == "2021-01-09"

@@ -5,13 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from fx_assets.bronze.files import CANDLES
 from fx_assets.errors import MissingData
+from fx_assets.partition_file import encode
+from fx_assets.schemas import content_hash
 from fx_assets.sessions import session_bounds
+from fx_assets.tables import Tables, chunks
 from tests.fx_assets.small import (
     BRONZE,
     GOLD,
@@ -30,6 +34,8 @@ from tests.fx_assets.small import (
 
 # About 45 sessions with Christmas and New Year in them: windows of 386 bars, labels of 40 sessions.
 FIRST, LAST, MIDDLE = "2020-11-29", "2021-01-28", "2020-12-29"
+# One step makes both.
+SCREENED = ("silver/candles", "silver/quarantine")
 SINGLE = ("2020-11-29", "2020-12-23", "2020-12-24", "2020-12-27", "2021-01-03", "2021-01-28")
 LONG = {
     "label": {"kind": "large_move", "horizon_minutes": 1560},
@@ -103,30 +109,31 @@ def test_a_range_run_writes_exactly_its_partitions_and_reports_each(fetched, new
     assert sorted(made(result)["silver/candles"]) == wanted
     assert len(platform.lake.read("silver/candles", ["2020-12-24"])["2020-12-24"]) == 0
     by_partition = {}
-    for event in result.get_asset_materialization_events():
+    candles = dg.AssetKey(["silver", "candles"])
+    for event in (e for e in result.get_asset_materialization_events() if e.asset_key == candles):
         figures = event.materialization.metadata
         by_partition[event.partition] = figures["dagster/partition_row_count"].value
         assert len(str(figures["content_hash"].value)) == 64
     assert by_partition["2020-12-24"] == 0
     assert by_partition["2020-12-28"] == 2 * 24
-    assert all(check.passed for check in checks(result).values())
+    assert checks(result)["silver/candles/schema"].passed
 
 
 @pytest.mark.slow
 def test_two_halves_make_the_same_bytes_as_one_range(whole, fetched, new):
-    platform = with_tables_of(fetched, new, "bronze", "silver/candles")
+    platform = with_tables_of(fetched, new, "bronze", *SCREENED)
     later = "2020-12-30"
-    rest = [table for table in TABLES if table != "silver/candles"]
+    rest = [table for table in TABLES if table not in SCREENED]
     platform.run(rest, FIRST, MIDDLE)
     platform.run(rest, later, LAST)
     assert different(platform, whole) == []
-    assert len(files(whole)) == len(TABLES) * len(whole.lake.keys("silver/candles")) == 9 * 45
+    assert len(files(whole)) == len(TABLES) * len(whole.lake.keys("silver/candles")) == 10 * 45
 
 
 @pytest.mark.slow
 def test_single_sessions_make_the_same_bytes_as_one_range(whole, new):
     platform = with_tables_of(whole, new, "bronze", *TABLES)
-    rest = [table for table in TABLES if table != "silver/candles"]
+    rest = [table for table in TABLES if table not in SCREENED]
     for key in SINGLE:
         for table in rest:
             platform.lake.path(table, key).unlink()
@@ -140,11 +147,90 @@ def test_the_same_range_again_makes_the_same_bytes(whole, new):
     assert different(platform, whole) == []
 
 
+@pytest.mark.parametrize("cells", [1, 40_000])
+def test_the_size_of_a_chunk_makes_no_difference(whole, new, monkeypatch, cells):
+    """One session at a time, and some; the fixture's range fits one chunk."""
+    monkeypatch.setattr(chunks, "CELLS", cells)
+    platform = with_tables_of(whole, new, "bronze")
+    platform.run(TABLES, FIRST, LAST)
+    assert different(platform, whole) == []
+
+
+def test_every_stamp_tells_what_was_read(whole):
+    lineage = Tables.of(whole.configuration, whole.lake).lineage(whole.bronze)
+    keys = whole.lake.keys("silver/candles")
+    for table in TABLES:
+        assert set(lineage.states(table, keys).values()) == {"current"}, table
+        stamps = whole.lake.stamps(table)
+        assert {stamp.content for stamp in stamps.values()} == {
+            content_hash(frame) for frame in whole.lake.read(table, keys).values()
+        }
+
+
+def test_what_is_made_of_something_else_is_outdated_and_nothing_else_is(whole, new):
+    platform = with_tables_of(whole, new, "bronze", *TABLES)
+    key = "2021-01-13"
+    frame = platform.bronze.read(CANDLES, [key], ["GBP_USD"])[["time", "open", "high", "low", "close", "volume"]]
+    at = pd.Timestamp("2030-01-01T00:00:00Z").to_pydatetime()
+    platform.bronze.append(CANDLES, "GBP_USD", key, "sample", frame.assign(close=frame["open"]), at)
+    tables, keys = Tables.of(platform.configuration, platform.lake), platform.lake.keys("silver/candles")
+
+    def outdated(table: str) -> list[str]:
+        states = tables.lineage(platform.bronze).states(table, keys)
+        assert set(states.values()) <= {"current", "outdated"}
+        return [session for session, state in states.items() if state == "outdated"]
+
+    assert outdated("silver/candles") == [key]
+    assert outdated("silver/technical") == []
+    platform.run(["silver/candles"], key)
+    assert outdated("silver/candles") == []
+    later = keys[keys.index(key) :]
+    assert outdated("silver/technical") == later
+    # A label looks ahead as well.
+    assert outdated("gold/labels") == keys[keys.index(key) - 2 :]
+    platform.lake.path("silver/news_sentiment", key).unlink()
+    assert tables.lineage(platform.bronze).states("silver/news_sentiment", [key]) == {key: "missing"}
+    assert outdated("gold/news_signals") == later[:5]
+
+
+def with_problem(platform: Platform, table: str, key: str) -> None:
+    """Stamp a partition as one that nothing may be built on."""
+    lake = platform.lake
+    part, stamp = lake.read_tables(table, [key])[key]
+    assert stamp is not None
+    bad = msgspec.structs.replace(stamp, problems=("sample: 40 % of 48 rows are flat. Ask the broker.",))
+    lake.publish(lake.stage(table, {key: encode(part, bad)}))
+
+
+def test_a_session_with_problems_blocks_what_is_built_on_it_in_every_later_run(whole, new):
+    platform = with_tables_of(whole, new, "bronze", *TABLES)
+    key, after = "2021-01-13", "2021-01-14"
+    with_problem(platform, "silver/candles", key)
+    before = files(platform)
+    for first, last in ((key, key), ("2021-01-11", after)):
+        with pytest.raises(dg.Failure) as caught:
+            platform.run(["silver/technical"], first, last)
+        assert "silver/candles: session 2021-01-13 (1 in all) has problems" in str(caught.value)
+        assert "2021-01-13: sample: 40 % of 48 rows are flat. Ask the broker." in str(caught.value)
+        assert "fx backfill --from 2021-01-13 --to 2021-01-13" in str(caught.value)
+        assert not caught.value.allow_retries
+    assert files(platform) == before
+    # As a neighbour it is as if it were not there.
+    platform.run(["silver/technical"], after)
+    without = with_tables_of(whole, new, "silver/candles")
+    without.lake.path("silver/candles", key).unlink()
+    without.run(["silver/technical"], after)
+    path = f"silver/technical/session={after}/part.parquet"
+    assert files(platform)[path] == files(without)[path] != files(whole)[path]
+    states = Tables.of(platform.configuration, platform.lake).lineage(platform.bronze).states
+    assert states("silver/candles", [key, after]) == {key: "blocked", after: "current"}
+
+
 def test_fetching_again_adds_a_file_and_silver_stays_the_same(whole, new):
     platform = with_tables_of(whole, new, "bronze", "silver/candles")
-    before = {p: p.read_bytes() for p in platform.bronze.root.rglob("*.ndjson.gz")}
+    before = {p: p.read_bytes() for p in platform.lake.root.rglob("*.ndjson.gz")}
     result = platform.run([*BRONZE, "silver/candles"], "2020-12-23", "2020-12-24")
-    after = {p: p.read_bytes() for p in platform.bronze.root.rglob("*.ndjson.gz")}
+    after = {p: p.read_bytes() for p in platform.lake.root.rglob("*.ndjson.gz")}
     assert len(after) == len(before) + 2 * 3  # two sessions; two instruments and the news
     assert {p: after[p] for p in before} == before
     assert different(platform, whole, ("silver/candles",)) == []
@@ -165,25 +251,35 @@ def test_own_sessions_that_are_missing_are_an_error_and_missing_lookback_is_not(
     assert not caught.value.allow_retries
 
 
-def test_a_source_with_too_many_impossible_rows_stops_what_would_be_built_on_it(whole, new):
+def test_a_source_with_too_many_bad_candles_stops_what_would_be_built_on_it_in_every_run(whole, new):
     platform = with_tables_of(whole, new, "bronze")
     key = "2020-12-22"
-    frame = platform.bronze.read(CANDLES, [key], ["GBP_USD"]).drop(columns=["fetched_at", "fetch_source", "instrument"])
-    frame.loc[3, "high"] = 0.5
+    told = ["fetched_at", "fetch_source", "instrument", "session"]
+    good = platform.bronze.read(CANDLES, [key], ["GBP_USD"]).drop(columns=told)
+
+    def fetch(rows: pd.DataFrame, second: int) -> None:
+        at = pd.Timestamp(f"2030-01-01T00:00:0{second}Z").to_pydatetime()
+        platform.bronze.append(CANDLES, "GBP_USD", key, "sample", rows, at)
+
+    bad = good.assign(high=good["high"].where(good.index > 2, 0.5))
     # Fetched twice: that the source was asked again does not make its share smaller.
     for second in (1, 2):
-        at = pd.Timestamp(f"2030-01-01T00:00:0{second}Z").to_pydatetime()
-        platform.bronze.append(CANDLES, "GBP_USD", key, "sample", frame, at)
+        fetch(bad, second)
     result = platform.run(["silver/candles", "silver/technical"], key, must=False)
-    check = checks(result)["silver/candles/possible_prices"]
     assert not result.success
-    assert not check.passed
-    assert (check.metadata["rejected"].value, check.metadata["share"].value) == (1, pytest.approx(1 / 48))
+    assert not checks(result)["silver/candles/source_limits"].passed
     assert platform.lake.keys("silver/technical") == []
-    # One bad row in a hundred and more is left out, and the rest is used.
-    result = platform.run(["silver/candles"], key, "2020-12-29")
-    assert checks(result)["silver/candles/possible_prices"].passed
+    with pytest.raises(dg.Failure, match=f"silver/candles: session {key} .* has problems, and nothing is built on it"):
+        platform.run(["silver/technical"], key)
+    # A corrected fetch mends it.
+    fetch(good, 3)
+    platform.run(["silver/candles", "silver/technical"], key)
+    assert len(platform.lake.read("silver/candles", [key])[key]) == 48
+    # A single bad candle is left out, and the rest is used.
+    fetch(good.assign(high=good["high"].where(good.index != 3, 0.5)), 4)
+    assert platform.run(["silver/candles", "silver/technical"], key).success
     assert len(platform.lake.read("silver/candles", [key])[key]) == 47
+    assert len(platform.lake.read("silver/quarantine", [key])[key]) == 1
 
 
 def test_labels_are_missing_for_the_newest_bar_and_across_the_weekend(whole):

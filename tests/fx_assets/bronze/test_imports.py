@@ -7,7 +7,7 @@ from fx_assets.bronze.files import CANDLES, Bronze
 from fx_assets.bronze.imports import import_file
 from fx_assets.configuration import load_configuration
 from fx_assets.errors import ConfigError, DataError
-from fx_assets.silver.clean import candles as clean
+from fx_assets.silver.clean import valid_candles
 
 
 def bars(start: str = "2021-03-01T22:00Z", count: int = 48, freq: str = "1h") -> pd.DataFrame:
@@ -31,8 +31,14 @@ def test_rows_fall_into_their_sessions_and_reach_silver(importing):
     assert (done.rows, done.sessions) == (48, ["2021-03-01", "2021-03-02"])
     back = bronze.read(CANDLES, done.sessions, ["GBP_USD"])
     assert set(back["fetch_source"]) == {"import:bars.parquet"}
-    good, rejected = clean(back, {"GBP_USD": 60})
-    assert (len(good), rejected) == (48, 0)
+    assert len(back) == 48
+    assert valid_candles(back).all()
+
+
+def test_only_a_file_without_volume_is_warned_about(importing):
+    (warning,) = importing(bars())[1].warnings
+    assert "bars.parquet: there is no volume." in warning
+    assert importing(bars().assign(volume=3))[1].warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,29 @@
-"""fx backfill and fx status: the real commands on a home of their own."""
+"""fx backfill and fx status: the real commands on homes of their own."""
 
+import os
+import re
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 
+from fx_assets.bronze.files import CANDLES, Bronze
 from fx_assets.lake import Lake
+from fx_assets.partition_file import encode
 from fx_assets.runs.steps import TABLES
+from tests.fx_assets.cli.backfills import LAYERS, bronze_files, cells_of, flat, made, planned, tables_of
+from tests.fx_assets.cli.conftest import files_below
+from tests.fx_assets.small import INSTRUMENTS, changed, write_config
 from tests.servers.platform import fx
 
 FIRST, LAST = "2021-01-03", "2021-01-10"
 SESSIONS = ["2021-01-03", "2021-01-04", "2021-01-05", "2021-01-06", "2021-01-07", "2021-01-10"]
+LAKE_TABLES = [table for table in TABLES if not table.startswith("bronze")]
 
 
 @pytest.fixture(scope="module")
@@ -35,37 +49,230 @@ def test_every_table_is_there_for_every_session(backfilled):
     assert features["time"].min() == pd.Timestamp("2021-01-03T22:00Z")
     blobs = sorted(p.name for p in (home / "serving" / "features" / "market_features").glob("*.json"))
     assert blobs == ["AUD_USD.json", "GBP_USD.json", "USD_CAD.json", "USD_JPY.json"]
-    assert f"sessions {FIRST} to {LAST} are made" in done.stdout
-    assert f"tables: {len(TABLES) * len(SESSIONS)} materializations" in done.stdout
+    assert made(done) == len(TABLES) * len(SESSIONS) + 2  # and the feature store
     assert (home / "logs" / "backfill.log").is_file()
+
+
+def test_what_is_going_to_happen_is_said_before(backfilled):
+    home, done = backfilled
+    assert planned(done) == {layer: [6 * tables_of(layer), 0, 0, 0] for layer in LAYERS}
+    before, _, _ = done.stdout.partition("made ")
+    assert f"{6 * len(TABLES)} partitions in 1 run: about" in before
+    assert "a rough guess: little has been measured in this home yet" in before
+    assert re.search(r"up to \d+ (kB|MB) of disk", before)
+    again = fx("backfill", "--from", FIRST, "--to", LAST, "--home", home, "--force", "--dry-run")
+    assert "by what earlier runs of this home took" in again.stdout
+
+
+def test_nothing_to_do_is_said_at_once_and_starts_nothing(backfilled):
+    home, _ = backfilled
+    before = files_below(home)
+    done = fx("backfill", "--from", FIRST, "--to", LAST, "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert f"sessions {FIRST} to {LAST}: nothing to do" in done.stdout
+    assert files_below(home) == before
+
+
+def test_a_dry_run_says_what_is_missing_and_changes_nothing(backfilled):
+    home, _ = backfilled
+    before = files_below(home)
+    done = fx("backfill", "--from", FIRST, "--to", "2021-01-11", "--home", home, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    # The label of the session before looks ahead at the new one.
+    expected = {layer: [tables_of(layer), 0, 6 * tables_of(layer), 0] for layer in LAYERS}
+    assert planned(done) == expected | {"gold": [tables_of("gold"), 1, 6 * tables_of("gold") - 1, 0]}
+    assert files_below(home) == before
+
+
+def test_two_backfills_do_not_work_on_one_home(backfilled):
+    home, _ = backfilled
+    with FileLock(home / "runs" / "backfill.lock"):
+        done = fx("backfill", "--from", FIRST, "--to", LAST, "--home", home, "--force")
+    assert done.returncode == 1
+    assert "another `fx backfill` is at work here. Wait for its end, or stop it." in done.stderr
+
+
+def test_only_some_tables(backfilled):
+    home, _ = backfilled
+    done = fx("backfill", "--to", LAST, "--from", LAST, "--tables", "silver/technical", "--home", home, "--dry-run")
+    # And what it is made of.
+    assert planned(done) == {"bronze": [0, 0, 1, 0], "silver": [0, 0, 2, 0]}
+    wrong = fx("backfill", "--tables", "golden", "--home", home)
+    assert wrong.returncode == 1
+    assert "--tables: 'golden' is neither a table nor a layer. There are bronze/candles," in wrong.stderr
 
 
 def test_status_counts_what_there_is(backfilled):
     home, _ = backfilled
     done = fx("status", "--home", home)
     assert done.returncode == 0, done.stderr
-    rows = {cells[0]: cells[1:] for cells in map(cells_of, done.stdout.splitlines()) if cells}
+    found = [cells for cells in map(cells_of, done.stdout.splitlines()) if cells]
+    rows = {cells[0]: cells[1:] for cells in reversed(found)}  # the first table that names it
     for table in TABLES:
         assert rows[table][:3] == ["6", FIRST, LAST], table
     newest = pq.read_table(home / "lake/gold/features/session=2021-01-10/part.parquet")["available_at"].to_pandas()
     age_h = (pd.Timestamp("2022-03-04T22:00Z") - newest.max()).total_seconds() / 3600
     assert rows["gold/features"][3:] == [f"{newest.max():%Y-%m-%d %H:%M}", f"{age_h:.1f} h"]
-    assert rows["move_60m"] == ["-", "no report", "-", "-"]  # the last table that has it
+    assert ["move_60m", "-", "no report", "-", "-"] in found
     assert "no answer from the prediction service" in done.stdout
     assert "Start it: fx up, or fx serve" in done.stdout
-
-
-def cells_of(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("│┃ ").replace("┃", "│").split("│")] if "│" in line else []
 
 
 def test_status_of_an_empty_home_says_how_to_begin(tmp_path):
     done = fx("status", "--home", tmp_path / "home")
     assert done.returncode == 0, done.stderr
-    rows = {cells[0]: cells[1:] for cells in map(cells_of, done.stdout.splitlines()) if cells}
+    found = [cells for cells in map(cells_of, done.stdout.splitlines()) if cells]
+    rows = {cells[0]: cells[1:] for cells in reversed(found)}  # the first table that names it
     assert all(rows[table] == ["0", "-", "-", "-", "-"] for table in TABLES)
     assert "make demo   or   fx backfill --from DATE --to DATE" in done.stdout
     assert not (tmp_path / "home").exists(), "looking makes nothing"
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory) -> Path:
+    """A home with two instruments and all tables of October and November 2020."""
+    home = tmp_path_factory.mktemp("month") / "home"
+    configure(home)
+    done = fx("backfill", "--home", home)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return home
+
+
+def configure(home: Path, **more) -> None:
+    write_config(home / "config", changed(INSTRUMENTS, sessions__end="2020-11-29", **more))
+
+
+def changed_partitions(before: dict[str, bytes], after: dict[str, bytes]) -> dict[str, list[str]]:
+    """Sessions whose file is another one, by table."""
+    found: dict[str, list[str]] = {}
+    for path, content in after.items():
+        match = re.fullmatch(r"((?:silver|gold)/\w+)/session=([\d-]+)/part.parquet", path)
+        if match and before.get(path) != content:
+            found.setdefault(match[1], []).append(match[2])
+    return found
+
+
+def times_below(folder: Path) -> dict[str, bytes]:
+    """When each file was written, in the form of files_below."""
+    return {
+        os.path.relpath(p, folder): str(p.stat().st_mtime_ns).encode() for p in sorted(folder.rglob("part.parquet"))
+    }
+
+
+def test_corrected_candles_make_exactly_what_takes_them_again(month):
+    home = month
+    lake = Lake(home / "lake")
+    keys = lake.keys("silver/candles")
+    at = 20
+    row = lake.read("silver/candles", [keys[at]])[keys[at]].query("instrument == 'GBP_USD'").iloc[[5]]
+    price = row[["time", "open", "high", "low", "close", "volume"]].assign(high=row["high"] + 0.001)
+    before = times_below(home / "lake")
+    Bronze(home / "lake").append(CANDLES, "GBP_USD", keys[at], "sample", price, datetime.now(UTC))
+    done = fx("backfill", "--home", home)
+    assert done.returncode == 0, done.stderr + done.stdout
+    made_again = changed_partitions(before, times_below(home / "lake"))
+    assert made_again["silver/candles"] == [keys[at]]
+    assert made_again["silver/technical"] == made_again["gold/market_features"] == keys[at : at + 27]
+    assert made_again["gold/features"] == keys[at:][: 27 + 4]
+    assert made_again["gold/labels"][:2] == keys[at - 1 : at + 1]
+    assert "silver/news_sentiment" not in made_again
+    assert made(done) == sum(map(len, made_again.values())) + 2  # and the feature store
+    assert planned(done)["bronze"] == [0, 0, 2 * len(keys), 0]
+    assert "nothing to do" in fx("backfill", "--home", home).stdout
+
+
+def test_the_same_candles_fetched_again_change_nothing(month):
+    home = month
+    had = files_below(home / "lake" / CANDLES / "instrument=GBP_USD" / "session=2020-10-05")
+    rows = Bronze(home / "lake").read(CANDLES, ["2020-10-05"], ["GBP_USD"])
+    rows = rows.drop(columns=["fetched_at", "fetch_source", "instrument", "session"])
+    Bronze(home / "lake").append(CANDLES, "GBP_USD", "2020-10-05", "sample", rows, datetime.now(UTC))
+    assert len(files_below(home / "lake" / CANDLES / "instrument=GBP_USD" / "session=2020-10-05")) == len(had) + 1
+    assert "nothing to do" in fx("backfill", "--home", home).stdout
+
+
+def test_adding_an_instrument_fetches_just_it_and_makes_what_follows(month):
+    home = month
+    had, sessions = bronze_files(home), len(Lake(home / "lake").keys("silver/candles"))
+    news = files_below(home / "lake" / "bronze" / "news")
+    configure(home, instruments__AUD_USD={"typical_spread": 0.0001})
+    done = fx("backfill", "--home", home)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert planned(done)["bronze"] == [sessions, 0, sessions, 0]
+    assert bronze_files(home) == had | {"AUD_USD": sessions}
+    assert files_below(home / "lake" / "bronze" / "news") == news
+    assert set(Lake(home / "lake").table("gold/features")["instrument"]) == {"AUD_USD", "GBP_USD", "USD_JPY"}
+    assert "nothing to do" in fx("backfill", "--home", home).stdout
+
+
+def test_force_fetches_and_makes_everything_in_the_range_again(month):
+    home = month
+    had = bronze_files(home)
+    before = files_below(home / "lake" / "gold")
+    when = times_below(home / "lake")
+    done = fx("backfill", "--force", "--from", "2020-10-12", "--to", "2020-10-14", "--home", home)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert {i: n - had[i] for i, n in bronze_files(home).items()} == dict.fromkeys(had, 3)
+    made_again = changed_partitions(when, times_below(home / "lake"))
+    assert made_again == {table: ["2020-10-12", "2020-10-13", "2020-10-14"] for table in LAKE_TABLES}
+    assert files_below(home / "lake" / "gold") == before, "the same inputs give the same bytes"
+
+
+def test_nothing_is_built_on_a_session_with_problems_until_its_fetches_change(month):
+    home = month
+    lake = Lake(home / "lake")
+    keys = lake.keys("silver/candles")
+    bad = keys[-6]
+    with_problems(lake, bad, "sample: 12 % of its rows are impossible.")
+    done = fx("backfill", "--home", home)
+    assert done.returncode == 0, done.stderr + done.stdout
+    # Its own partitions are left alone; what looks back at it, or ahead, is made without it.
+    silver = tables_of("silver") * len(keys)
+    assert planned(done)["silver"] == [0, 3 * 5, silver - 15 - 4, 1 + 3]
+    assert f"silver/candles: {bad}: has problems (see its checks), and nothing is built on it; 6 partitions" in flat(
+        done
+    )
+    assert f"`fx backfill --force --from {bad} --to {bad}` fetches them again" in flat(done)
+    again = fx("backfill", "--home", home)
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+    assert f"silver/candles: {bad}: has problems" in flat(again), "told every time, and not tried again"
+    mended = lake.read("silver/candles", [bad])[bad].query("instrument == 'GBP_USD'").iloc[[0]]
+    mended = mended[["time", "open", "high", "low", "close", "volume"]]
+    Bronze(home / "lake").append(CANDLES, "GBP_USD", bad, "import:mended.csv", mended, datetime.now(UTC))
+    assert fx("backfill", "--home", home).returncode == 0
+    last = fx("backfill", "--home", home)
+    assert "nothing to do" in last.stdout
+    assert "has problems" not in last.stdout
+
+
+def with_problems(lake: Lake, key: str, problem: str) -> None:
+    """Let a partition be one that was found bad when it was made."""
+    stamp = lake.stamp("silver/candles", key)
+    assert stamp is not None
+    path = lake.path("silver/candles", key)
+    path.write_bytes(encode(pq.ParquetFile(path).read(), msgspec.structs.replace(stamp, problems=(problem,))))
+
+
+def test_the_running_session_grows(tmp_path):
+    home = tmp_path / "home"
+    instruments = changed(INSTRUMENTS, sessions__start="2020-10-12", sessions__end="2020-10-20")
+    write_config(home / "config", instruments)
+    wall = datetime.now(UTC)
+
+    def at(moment: str) -> subprocess.CompletedProcess[str]:
+        return fx("backfill", "--home", home, FX_CLOCK=f"{moment}@{wall.isoformat()}")
+
+    first = at("2020-10-14T12:00:00Z")
+    assert first.returncode == 0, first.stderr + first.stdout
+    lake = Lake(home / "lake")
+    assert lake.keys("gold/features") == ["2020-10-12", "2020-10-13"]
+    again = at("2020-10-14T12:00:00Z")
+    # The label of the session before looks ahead at the running one.
+    silver, gold = tables_of("silver"), tables_of("gold")
+    expected = {"bronze": [2, 0, 2, 0], "silver": [0, silver, silver, 0], "gold": [0, gold + 1, gold - 1, 0]}
+    assert planned(again) == expected
+    assert bronze_files(home) == {"GBP_USD": 3, "USD_JPY": 3}
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_wrong_value_is_named_with_its_brackets(call, quiet_ports, tmp_path, m
     monkeypatch.setenv("FX_CONFIG_DIR", str(tmp_path))
     code, said = call("doctor")
     assert code == 1
-    assert "instruments.GBP_USD.sources: 'samples' is not a source. Use one of" in said
+    assert "instruments.GBP_USD.sources: 'samples' is not a source of candles. Use one of" in said
 
 
 def test_a_missing_package_is_named_with_the_whole_remedy(call, quiet_ports, monkeypatch):

@@ -4,79 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 
 import dagster as dg
 import psutil
 import pytest
 
 from fx_assets.configuration import load_configuration
-from fx_assets.runs.plan import PlannedRun, RunEvent
-from fx_assets.runs.start import RunFailed, execute_plan
+from fx_assets.runs import timings
+from fx_assets.runs.start import RunFailed
 from fx_assets.runs.steps import ONLINE, TABLES, model_run, monitoring_run, online_run, tables_run
-from fx_assets.stack.environment import environment
+from tests.fx_assets.runs.location import plan
 from tests.servers.platform import ROOT, living
 from tests.servers.serving import wait_until
-
-#: A code location whose assets do what the tests need.
-LOCATION = textwrap.dedent("""
-    import os, time
-    import dagster as dg
-    from fx_assets.errors import DataError
-
-    days = dg.StaticPartitionsDefinition(["a", "b", "c"])
-
-    @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
-    def numbers(context) -> None:
-        print("a library that prints")
-
-    @dg.asset(check_specs=[dg.AssetCheckSpec("positive", asset="checked")])
-    def checked():
-        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(check_name="positive", passed=False)])
-
-    @dg.asset
-    def broken():
-        raise DataError("prices.csv: row 7: high is below low. Mend the row.")
-
-    @dg.asset
-    def defect():
-        return 1 / 0
-
-    @dg.asset
-    def dies():
-        os._exit(9)
-
-    @dg.asset
-    def endless():
-        time.sleep(600)
-
-    def build_definitions():
-        return dg.Definitions([numbers, checked, broken, defect, dies, endless], executor=dg.in_process_executor)
-""")
-
-
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    """Executes plans of LOCATION; returns the events. `log` and `instance` beside it."""
-    (tmp_path / "small_location.py").write_text(LOCATION)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-
-    class Runs:
-        log = tmp_path / "logs" / "runs.log"
-        variables = environment(tmp_path / "home", load_configuration())
-
-        def __call__(self, *plans: PlannedRun) -> tuple[list[str], list[RunEvent]]:
-            events: list[RunEvent] = []
-            return execute_plan(plans, self.variables, self.log, events.append), events
-
-        def instance(self) -> dg.DagsterInstance:
-            return dg.DagsterInstance.from_config(self.variables["DAGSTER_HOME"])
-
-    return Runs()
-
-
-def plan(*assets: str, **more) -> PlannedRun:
-    return PlannedRun(assets=list(assets), location="small_location", **more)
 
 
 def test_events_are_reported_in_order_and_the_runs_are_in_the_instance(runs):
@@ -159,6 +98,23 @@ def test_a_run_ends_with_the_process_that_asked_for_it_and_is_not_left_as_starte
         parent.send_signal(number)
     wait_until(lambda: not living(below), 20)
     assert status() == [dg.DagsterRunStatus.FAILURE]
+
+
+def test_seconds_of_each_step_are_kept_for_estimates(runs):
+    runs(plan("numbers", first="a", last="c"), plan("checked"))
+    runs(plan("numbers", first="b", last="b"))
+    kept = timings.read(runs.home)
+    assert [n for n, _ in kept["numbers"]] == [3, 1]
+    assert [n for n, _ in kept["checked"]] == [1]
+    assert [n for n, _ in kept[timings.RUN]] == [3, 1, 1]
+    assert len(kept[timings.START]) == 2
+    assert all(seconds >= 0 for measured in kept.values() for _, seconds in measured)
+
+
+def test_a_failed_run_is_not_measured(runs):
+    with pytest.raises(RunFailed):
+        runs(plan("broken"))
+    assert timings.read(runs.home) == {}
 
 
 def test_plans_of_the_commands():

@@ -1,11 +1,10 @@
-"""From bronze rows to candles that can be true."""
+"""Which candles can be true at all, and which headlines there are."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fx_assets.silver.assets import lookback_sessions, without_missing_quotes
-from fx_assets.silver.clean import candles, headlines, valid_candles
+from fx_assets.silver.clean import headlines, valid_candles
 
 GOOD = {"open": 1.2, "high": 1.3, "low": 1.1, "close": 1.25, "volume": 5.0, "bid_close": 1.249, "ask_close": 1.251}
 
@@ -41,53 +40,30 @@ def test_which_candles_can_be_true(change, valid):
     assert valid_candles(fetched(change)).tolist() == [valid]
 
 
-def test_impossible_rows_are_left_out_and_counted():
-    good, rejected = candles(fetched({}, {"high": 1.0}, {}, {"close": None}), {"X": 60})
-    assert (len(good), rejected) == (2, 2)
-    assert (good["available_at"] - good["time"] == pd.Timedelta("1h")).all()
-    assert set(good["source"]) == {"s"}
+def seen(rows: list[tuple[str, str, str, str]]) -> pd.DataFrame:
+    """Bronze rows of news from (session, headline, published, first seen), the times on 2021-03-01."""
+    frame = pd.DataFrame(rows, columns=["session", "headline", "published", "first_seen"])
+    for name in ("published", "first_seen"):
+        frame[name] = pd.to_datetime("2021-03-01T" + frame[name] + "Z", utc=True).astype("datetime64[us, UTC]")
+    return frame.assign(source="wire", article_count=1, fetched_at=pd.Timestamp("2021-03-02", tz="UTC"))
 
 
-def test_prices_that_are_all_missing_are_impossible():
-    rows = fetched({}, {}).astype({"close": object}).assign(close=None)
-    assert candles(rows, {"X": 60})[1] == 2
+def test_headlines_are_known_from_the_later_of_published_and_seen():
+    known = headlines(seen([("s", "a", "10:00", "11:00"), ("s", "b", "12:00", "10:30")]))
+    assert dict(zip(known["headline"], known["available_at"].dt.strftime("%H:%M"), strict=True)) == {
+        "a": "11:00",
+        "b": "12:00",
+    }
+    assert headlines(seen([])).empty
 
 
-def test_running_candles_are_dropped_and_not_counted_as_wrong():
-    rows = fetched({}, {"complete": False}, {"complete": None})
-    good, rejected = candles(rows, {"X": 60})
-    assert (good["time"].tolist(), rejected) == (rows["time"][[0, 2]].tolist(), 0)
+def test_a_headline_that_every_fetch_brings_again_is_there_once_and_known_since_it_was_first_seen():
+    polls = [("s", "Fed holds rates", "10:00", f"10:{minute:02}") for minute in (5, 10, 15)]
+    known = headlines(seen([*polls, ("s", "FED HOLDS RATES!", "10:20", "10:30")]))
+    assert known["available_at"].dt.strftime("%H:%M").tolist() == ["10:05"]
 
 
-def test_the_newest_fetch_wins_row_by_row_but_a_running_candle_replaces_nothing():
-    old = fetched({"close": 1.21}, {"close": 1.22}, {"close": 1.23})
-    new = fetched({"close": 1.26}, {"close": 1.27, "complete": False}, at="2021-03-03T00:00Z")
-    for rows in (pd.concat([old, new]), pd.concat([new, old])):
-        good, _ = candles(rows.reset_index(drop=True), {"X": 60})
-        assert good.sort_values("time")["close"].tolist() == [1.26, 1.22, 1.23]
-
-
-def test_instruments_keep_their_own_bar_length():
-    rows = pd.concat([fetched({}), fetched({}, instrument="Y")], ignore_index=True)
-    good, _ = candles(rows, {"X": 60, "Y": 5})
-    assert (good["available_at"] - good["time"]).tolist() == [pd.Timedelta("1h"), pd.Timedelta("5min")]
-
-
-def test_headlines_are_known_from_the_later_of_published_and_seen_and_are_there_once():
-    stamps = {"published": ["10:00", "12:00", "12:00", "12:00"], "first_seen": ["11:00", "11:00", "10:30", "11:00"]}
-    frame = pd.DataFrame({k: pd.to_datetime([f"2021-03-01T{t}Z" for t in v], utc=True) for k, v in stamps.items()})
-    frame = frame.assign(headline=["a", "b", "b", "a"], fetched_at=pd.Timestamp("2021-03-02", tz="UTC"))
-    known = headlines(frame).sort_values(["available_at", "headline"])
-    assert known["headline"].tolist() == ["a", "a", "b"]
-    assert known["available_at"].dt.hour.tolist() == [11, 12, 12]
-    assert headlines(frame.iloc[:0]).empty
-
-
-def test_quotes_that_nobody_has_are_no_columns():
-    frame = fetched({"ask_close": None}, {"ask_close": None})
-    assert "ask_close" not in without_missing_quotes(frame)
-    assert "bid_close" in without_missing_quotes(frame)
-
-
-def test_lookback_holds_the_window_and_some_spare():
-    assert (lookback_sessions(24, 60), lookback_sessions(25, 60), lookback_sessions(3, 1440)) == (5, 6, 7)
+def test_the_same_headline_of_another_session_is_another_one():
+    """Otherwise a session's headlines would depend on which others are made with it."""
+    rows = [("s", "Fed holds rates", "10:00", "10:05"), ("t", "Fed holds rates", "22:30", "22:35")]
+    assert len(headlines(seen(rows))) == 2

@@ -1,0 +1,59 @@
+"""fx rollback-data: silver and gold as they would be if nothing had been fetched after a moment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fx_assets.cli.common import Home, interrupt_on_signals, plain_errors, use_home
+
+
+@plain_errors
+def rollback_data(
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="The moment, with offset: 2022-03-04T22:00:00Z.", metavar="TIME")
+    ],
+    first: Annotated[
+        str | None,
+        typer.Option("--from", help="First session. Default: the first that later fetches touched.", metavar="DATE"),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="Last session. Default: the newest that was made.", metavar="DATE")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Make silver and gold again from what bronze had been fetched by a moment. Bronze itself is not touched.
+
+    Afterwards these partitions count as outdated: `fx backfill` makes them from all fetches again, and so does a
+    running platform. Stop it first.
+
+    Example:  fx rollback-data --as-of 2022-03-04T22:00:00Z
+    """
+    from fx_assets.cli.progress import RunProgress
+    from fx_assets.configuration import load_configuration
+    from fx_assets.errors import ConfigError
+    from fx_assets.lake import Lake, lake_root
+    from fx_assets.resources.home import AS_OF
+    from fx_assets.runs.rollback import rollback_run
+    from fx_assets.runs.start import execute_plan
+    from fx_assets.stack.environment import environment
+    from fx_serving.client.clock import parse_utc, to_iso
+
+    interrupt_on_signals()
+    try:
+        moment = parse_utc(as_of)
+    except ValueError as error:
+        raise ConfigError(f"--as-of: {error}.") from None
+    folder = use_home(home)
+    configuration = load_configuration()
+    plan = rollback_run(Lake(lake_root(folder, configuration.data.storage)), configuration, moment, first, last)
+    if plan is None:
+        typer.secho(f"nothing was fetched after {to_iso(moment)} that silver and gold are made of", fg="green")
+        return
+    variables = {**environment(folder, configuration), AS_OF: to_iso(moment)}
+    plans = {"rollback": plan}
+    with RunProgress() as progress:
+        execute_plan(list(plans.values()), variables, folder / "logs" / "rollback.log", progress.follow(plans))
+    typer.secho(f"sessions {plan.first} to {plan.last} are as of {to_iso(moment)}", fg="green")
+    typer.echo("to undo it:  fx backfill")

@@ -1,0 +1,204 @@
+"""A backfill from beginning to end: survey, runs, and a new survey when a run has failed. Starts child processes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from fx_assets.bronze.due import ONLY_MISSING
+from fx_assets.bronze.files import Bronze
+from fx_assets.configuration import Configuration
+from fx_assets.errors import FxError
+from fx_assets.lake import Lake, lake_root
+from fx_assets.lineage import Stamp
+from fx_assets.runs import steps, timings
+from fx_assets.runs.backfill.cut import Range, ranges
+from fx_assets.runs.backfill.estimate import Estimate, Estimator
+from fx_assets.runs.backfill.survey import Survey
+from fx_assets.runs.backfill.work import Work
+from fx_assets.runs.plan import PlannedRun, RunEvent
+from fx_assets.runs.start import RunFailed, execute_plan
+from fx_serving.client.files import atomic_write
+
+FEATURES = "gold/features"
+ONLINE_SESSIONS = 8  # the newest sessions of FEATURES, which online_features reads
+# Every failed run is followed by a new survey; a source that answers nothing must not be asked for ever.
+MAX_ATTEMPTS = 30
+FRUITLESS_ATTEMPTS = 2
+
+Tell = Callable[[RunEvent], None]
+
+
+@contextlib.contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Hold a home's backfill lock; a killed process gives it back. Raises FxError when another backfill holds it."""
+    path = home / "runs" / "backfill.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FxError(f"{home}: another `fx backfill` is at work here. Wait for its end, or stop it.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a backfill is about to do. online: whether the feature store is brought up to date afterwards."""
+
+    work: Work
+    parts: list[Range]
+    online: bool
+    estimate: Estimate
+
+    @property
+    def partitions(self) -> int:
+        return sum(part.partitions for part in self.parts)
+
+
+@dataclass
+class Outcome:
+    """How it went: materializations by table, how the lake is now, the errors of failed runs, and whether all that
+    was planned was made in the end.
+    """
+
+    made: dict[str, int] = field(default_factory=dict)
+    left: Work | None = None
+    failures: list[str] = field(default_factory=list)
+    complete: bool = True
+
+    def fail(self, error: RunFailed) -> None:
+        """Take note of a failed run; one that failed again for the same reason replaces the first."""
+        words = str(error)
+        reason = words.partition(" failed. ")[2]
+        self.failures = [known for known in self.failures if not reason or reason not in known] + [words]
+
+    def count(self, event: RunEvent) -> None:
+        """Take note of a materialization."""
+        if event.kind == "materialized" and event.asset:
+            self.made[event.asset] = self.made.get(event.asset, 0) + 1
+
+
+class Backfill:
+    """One call of `fx backfill`."""
+
+    def __init__(
+        self,
+        home: Path,
+        configuration: Configuration,
+        now: datetime,
+        first: str | None = None,
+        last: str | None = None,
+        tables: Sequence[str] = (),
+        force: bool = False,
+    ):
+        place = lake_root(home, configuration.data.storage)
+        self.home = home
+        self.force = force
+        self.survey = Survey(configuration, Lake(place), Bronze(place), now, first, last, tables)
+        self.estimator = Estimator(timings.read(home), configuration)
+        self._given_up: dict[str, set[str]] = {}
+
+    def plan(self) -> Plan:
+        """What is due now, as runs."""
+        found = self.survey.work(self._given_up, self.force)
+        parts = ranges(found, self.survey.inputs, self.estimator.longest)
+        serves = FEATURES in self.survey.named
+        changes = any(FEATURES in part.tables for part in parts)
+        online = serves and (changes or self._online_is_behind())
+        return Plan(found, parts, online, self.estimator.total(parts, online))
+
+    def planned(self, part: Range) -> PlannedRun:
+        """A range as a Dagster run."""
+        tags = {"fx/command": "backfill"} if self.force else {"fx/command": "backfill", ONLY_MISSING: "true"}
+        return PlannedRun(assets=list(part.tables), first=part.first, last=part.last, tags=tags)
+
+    def carry_out(
+        self, plan: Plan, environment: Mapping[str, str], log: Path, follow: Callable[[Sequence[Range]], Tell]
+    ) -> Outcome:
+        """Execute a plan; after a failed run, go on with what does not depend on it.
+
+        follow(parts) gives the callback for the events of those runs. Ctrl-C passes through: what was made stays.
+        """
+        outcome, first = Outcome(), plan
+        fruitless = 0
+        for _ in range(MAX_ATTEMPTS):
+            if not plan.parts or fruitless >= FRUITLESS_ATTEMPTS:
+                break
+            tell = follow(plan.parts)
+            done: list[int] = []
+
+            def note(event: RunEvent, tell: Tell = tell, done: list[int] = done) -> None:
+                outcome.count(event)
+                if event.kind == "finished" and event.ok:
+                    done.append(event.run)
+                tell(event)
+
+            try:
+                execute_plan([self.planned(part) for part in plan.parts], environment, log, note)
+            except RunFailed as error:
+                outcome.fail(error)
+                plan, progress = self._after_failure(plan, done)
+                fruitless = 0 if progress else fruitless + 1
+            else:
+                plan = replace(plan, parts=[])
+        outcome.left = self.survey.work()
+        found_bad = outcome.left.count(outcome.left.blocked) > first.work.count(first.work.blocked)
+        if outcome.failures:
+            outcome.complete = not (plan.parts or self._given_up or found_bad or self.force)
+        return outcome
+
+    def make_online(self, environment: Mapping[str, str], log: Path, outcome: Outcome) -> None:
+        """Bring the feature store up to date, and note with which features."""
+        newest = self._newest_features()
+        if not newest:  # every run failed
+            return
+        try:
+            execute_plan([steps.online_run()], environment, log, outcome.count)
+        except RunFailed as error:
+            outcome.fail(error)
+            outcome.complete = False
+        else:
+            atomic_write(self._online_note, msgspec.json.encode(newest), durable=False)
+
+    def _after_failure(self, plan: Plan, done: Sequence[int]) -> tuple[Plan, bool]:
+        """The next plan, and whether the failed one made anything. What did not get any further is not tried again."""
+        if self.force:  # everything is due again, what was just made as well: go on behind the run that failed
+            return replace(plan, parts=plan.parts[len(done) + 1 :]), bool(done)
+        after = self.plan()
+        progress = after.work.count(after.work.due) < plan.work.count(plan.work.due)
+        if not progress:
+            self._give_up([plan.parts[len(done)]])
+            after = self.plan()
+        return after, progress
+
+    def _give_up(self, parts: Sequence[Range]) -> None:
+        for part in parts:
+            for table in part.tables:
+                keys = [key for key in self.survey.sessions if part.first <= key <= part.last]
+                self._given_up.setdefault(table, set()).update(keys)
+
+    @property
+    def _online_note(self) -> Path:
+        return self.home / "runs" / "online.json"
+
+    def _newest_features(self) -> dict[str, str]:
+        stamps = self.survey.lake.stamps(FEATURES, self.survey.lake.keys(FEATURES)[-ONLINE_SESSIONS:])
+        return {key: stamp.content if isinstance(stamp, Stamp) else "" for key, stamp in stamps.items()}
+
+    def _online_is_behind(self) -> bool:
+        """Whether the newest features are others than those that the last backfill published."""
+        newest = self._newest_features()
+        try:
+            return bool(newest) and msgspec.json.decode(self._online_note.read_bytes()) != newest
+        except (FileNotFoundError, msgspec.DecodeError):
+            return bool(newest)

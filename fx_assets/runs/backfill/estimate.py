@@ -1,0 +1,68 @@
+"""What a backfill will take: time from the measurements of earlier runs, disk from the files that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fx_assets.configuration import Configuration
+from fx_assets.runs import timings
+from fx_assets.runs.backfill.cut import Range
+from fx_assets.runs.steps import ONLINE
+
+RUN_S = 240.0  # what one run should take at most, so that a crash costs no more
+SHORTEST_RUN = 20  # sessions; below that, runs would cost more than they save
+# Bytes of a bar in a table's Parquet file, and in bronze, beside a footer: measured on the sample.
+_BAR_BYTES = {"bronze/candles": 40, "gold/features": 700, "gold/market_features": 620}
+_AT_HAND = ("sample", "import", "synthetic", "file")  # sources that are no server
+_OTHER_BAR_BYTES, _FILE_BYTES = 150, 5_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds and bytes. measured: the share of the seconds that rests on measurements of this home, 0 to 1."""
+
+    seconds: float
+    size: float
+    measured: float
+
+
+class Estimator:
+    """Expectations for one home and configuration."""
+
+    def __init__(self, measured: timings.Timings, configuration: Configuration):
+        self._measured = measured
+        file = configuration.instruments
+        self._asked = sum(file.source(i.sources[0]).kind not in _AT_HAND for i in file.instruments.values())
+        self._bars = sum(24 * 60 // i.minutes for i in file.instruments.values())
+
+    def step(self, table: str, partitions: int) -> float:
+        """Seconds that one run's step takes for a table."""
+        if known := self._measured.get(table):
+            return timings.expected(known, partitions)
+        return timings.guess(table, partitions, self._bars, self._asked)
+
+    def run(self, part: Range) -> float:
+        """Seconds of one run."""
+        return sum(self.step(t, part.sessions) for t in part.tables) + self.step(timings.RUN, part.partitions)
+
+    def longest(self, tables: Sequence[str]) -> int:
+        """How many sessions a run of these tables may have to end within RUN_S."""
+        probe = 200
+        rate = sum(self.step(table, probe) for table in tables) / probe
+        return max(SHORTEST_RUN, int(RUN_S / rate))
+
+    def bytes(self, table: str) -> float:
+        """Bytes of a partition on disk."""
+        return _FILE_BYTES + self._bars * _BAR_BYTES.get(table, _OTHER_BAR_BYTES)
+
+    def total(self, parts: Sequence[Range], online: bool = False) -> Estimate:
+        """Of all runs together, and of the feature store's."""
+        steps = [(table, part.sessions) for part in parts for table in part.tables]
+        steps += [(timings.RUN, part.partitions) for part in parts]
+        steps += [(table, 1) for table in (*ONLINE, timings.RUN) if online]
+        steps += [(timings.START, 1)] * (bool(parts) + online)
+        seconds = sum(self.step(*step) for step in steps)
+        known = sum(self.step(*step) for step in steps if self._measured.get(step[0]))
+        size = sum(self.bytes(t) * p.sessions for p in parts for t in p.tables)
+        return Estimate(seconds, size, known / seconds if seconds else 1.0)

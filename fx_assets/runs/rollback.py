@@ -1,0 +1,51 @@
+"""Which sessions a rollback of silver and gold concerns: pure reading, nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fx_assets.bronze.files import ALL_NEWS, CANDLES, NEWS, Bronze
+from fx_assets.configuration import Configuration
+from fx_assets.errors import ConfigError
+from fx_assets.lake import Lake
+from fx_assets.runs.plan import PlannedRun
+from fx_assets.runs.steps import TABLES
+from fx_assets.storage import Store
+
+MADE = [table for table in TABLES if not table.startswith("bronze/")]
+
+
+def changed_since(store: Store, configuration: Configuration, sessions: Sequence[str], as_of: datetime) -> list[str]:
+    """The sessions that fetches after `as_of` have added to, sorted."""
+    now, then = Bronze(store), Bronze(store, as_of)
+    instruments = list(configuration.instruments.instruments)
+    changed: set[str] = set()
+    for table, names in ((CANDLES, instruments), (NEWS, [ALL_NEWS])):
+        before, after = then.digests(table, sessions, names), now.digests(table, sessions, names)
+        changed |= {session for session in sessions if before[session] != after[session]}
+    return sorted(changed)
+
+
+def rollback_run(
+    lake: Lake, configuration: Configuration, as_of: datetime, first: str | None = None, last: str | None = None
+) -> PlannedRun | None:
+    """One run over silver and gold; None when no fetch after `as_of` matters to what was made.
+
+    Without `first` and `last`: from the session before the first changed one (whose labels look ahead) to the newest
+    one made (whose features look back). Raises ConfigError for a range in which nothing was made.
+    """
+    made = lake.keys("silver/candles")
+    chosen = [key for key in made if (first is None or key >= first) and (last is None or key <= last)]
+    if not chosen:
+        span = f"it has {made[0]} to {made[-1]}" if made else "it has none"
+        raise ConfigError(
+            f"silver/candles: no session from {first or 'the start'} to {last or 'the end'} was made; {span}. "
+            "Choose others: only what was made can be rolled back."
+        )
+    if first is None:
+        changed = changed_since(lake.store, configuration, chosen, as_of)
+        if not changed:
+            return None
+        chosen = chosen[max(0, chosen.index(changed[0]) - 1) :]
+    return PlannedRun(assets=MADE, first=chosen[0], last=chosen[-1], tags={"fx/command": "rollback-data"})

@@ -1,0 +1,163 @@
+"""A full disk and a read-only one: a clear error, nothing lost, and on it goes when there is room again."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fx_assets.bronze.files import CANDLES, Bronze, Fetch
+from fx_assets.errors import StoreError
+from fx_assets.storage.local import LocalStore
+from tests.contract.conftest import SmallDisk
+from tests.fx_assets.bronze.answers import bars
+from tests.fx_assets.cli.conftest import files_below
+from tests.fx_assets.small import INSTRUMENTS, changed, write_config
+
+KB = 1024
+NOW = datetime(2021, 3, 5, tzinfo=UTC)
+
+
+def test_a_full_disk_loses_nothing_and_leaves_nothing(small_disk: SmallDisk):
+    store = LocalStore(small_disk.folder / "lake")
+    kept = {f"t/session={n}/part.parquet": bytes([n]) * 50 * KB for n in range(4)}
+    store.write_all(kept)
+    small_disk.fill(leave=120 * KB)
+    before = files_below(store.root)
+    attempts: list[Callable[[], object]] = [
+        lambda: store.write("t/session=0/part.parquet", b"x" * 900 * KB),
+        # The first of these would fit, and is not replaced all the same.
+        lambda: store.write_all({path: b"y" * 60 * KB for path in kept}),
+        lambda: store.create_all({f"b/{n}": b"z" * 60 * KB for n in range(4)}),
+        lambda: store.stage_all({f"t/session={n}/part.parquet": b"s" * 60 * KB for n in range(4)}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(StoreError) as caught:
+            attempt()
+        told = str(caught.value)
+        assert str(store.root) in told
+        assert "the disk is full (" in told
+        assert "Everything that was there before is untouched. Free space" in told
+        assert files_below(store.root) == before
+    small_disk.empty()
+    for attempt in attempts:
+        attempt()
+    assert store.read("t/session=3/part.parquet") == b"y" * 60 * KB
+    assert store.list("b") == ["b/0", "b/1", "b/2", "b/3"]
+
+
+def test_a_read_only_disk_is_named_and_still_read(small_disk: SmallDisk):
+    store = LocalStore(small_disk.folder / "lake")
+    store.write("t/x", b"kept")
+    token = store.stage("t/x", b"next")
+    small_disk.read_only(True)
+    attempts: list[Callable[[], object]] = [
+        lambda: store.write("t/x", b"new"),
+        lambda: store.create_all({"new/folder/x": b""}),
+        lambda: store.publish([token]),
+        lambda: store.delete("t/x"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(StoreError, match=r"the file system is read-only\. Everything .* Mount it writable"):
+            attempt()
+    store.discard([token])
+    assert (store.read("t/x"), store.list(""), store.sweep("")) == (b"kept", ["t/x"], 0)
+    small_disk.read_only(False)
+    store.publish([token])
+    assert store.read("t/x") == b"next"
+
+
+def test_many_sessions_appended_to_a_full_disk_are_all_or_none(small_disk: SmallDisk):
+    bronze = Bronze(small_disk.folder)
+    days = [f"2021-03-{day:02}" for day in range(1, 29)]
+    bronze.append(CANDLES, "X", days[0], "s", bars(), NOW)
+    small_disk.fill(leave=80 * KB)
+    before = files_below(small_disk.folder / "bronze")
+    # Each is a few KB as the disk counts: some fit, all of them do not.
+    fetches = [
+        Fetch("X", day, "s", bars(count=24, close=1.2 + day_number / 1000)) for day_number, day in enumerate(days)
+    ]
+    with pytest.raises(StoreError, match="the disk is full"):
+        bronze.append_all(CANDLES, fetches, NOW.replace(hour=1))
+    assert files_below(small_disk.folder / "bronze") == before
+    small_disk.empty()
+    bronze.append_all(CANDLES, fetches, NOW.replace(hour=1))
+    assert len(bronze.read(CANDLES, days, ["X"])) == 29 * 24
+
+
+@pytest.fixture
+def fx(small_disk: SmallDisk, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """fx(*arguments): the command, as a user calls it, with its home on the small disk."""
+    config = write_config(tmp_path / "config", changed(INSTRUMENTS, sessions__start="2021-03-01"))
+    home = small_disk.folder / "home"
+
+    def call(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "fx_serving.cli", *arguments, "--home", str(home)]
+        environment = {"FX_CONFIG_DIR": str(config), "NO_COLOR": "1", "COLUMNS": "300"}
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, **environment})
+
+    return call
+
+
+def history(path: Path) -> Path:
+    """A candle file of 23 sessions."""
+    time = pd.date_range("2021-03-01T22:00Z", "2021-03-31T20:00Z", freq="1h", unit="us")
+    frame = pd.DataFrame({"time": time, "open": 1.2, "high": 1.3, "low": 1.1, "close": 1.25, "volume": 3.0})
+    frame.to_parquet(path)
+    return path
+
+
+def test_importing_to_a_disk_that_cannot_take_it(small_disk: SmallDisk, fx, tmp_path):
+    arguments = ("import", str(history(tmp_path / "mine.parquet")), "--instrument", "GBP_USD", "--granularity", "H1")
+    lake = small_disk.folder / "home" / "lake"
+    lake.mkdir(parents=True)
+    for make, mend, told in (
+        (lambda: small_disk.fill(leave=60 * KB), small_disk.empty, "the disk is full"),
+        (lambda: small_disk.read_only(True), lambda: small_disk.read_only(False), "the file system is read-only"),
+    ):
+        make()
+        done = fx(*arguments)
+        assert done.returncode == 1
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not list(lake.rglob("*.gz"))
+        mend()
+    done = fx(*arguments)
+    assert done.returncode == 0, done.stderr
+    sessions = sorted(Bronze(lake).sessions(CANDLES)["GBP_USD"])
+    assert len(Bronze(lake).read(CANDLES, sessions, ["GBP_USD"])) == 719
+
+
+def test_a_home_that_cannot_be_made_is_told(small_disk: SmallDisk, fx):
+    small_disk.read_only(True)
+    for command in (("up",), ("backfill", "--tables", "silver/candles")):
+        done = fx(*command)
+        assert (done.returncode, "the file system is read-only" in done.stderr) == (1, True), done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+    assert not (small_disk.folder / "home").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_backfill_to_a_disk_that_cannot_take_it(small_disk: SmallDisk, fx, fault):
+    arguments = ("backfill", "--from", "2021-03-01", "--to", "2021-03-03", "--tables", "silver/candles")
+    made = fx(*arguments)
+    assert made.returncode == 0, made.stderr
+    lake = small_disk.folder / "home" / "lake"
+    before = files_below(lake)
+    more = ("backfill", "--from", "2021-03-01", "--to", "2021-03-10", "--tables", "silver/candles")
+    small_disk.fill() if fault == "full" else small_disk.read_only(True)
+    failed = fx(*more)
+    assert failed.returncode == 1, failed.stdout
+    told = failed.stdout + failed.stderr
+    assert ("is full" if fault == "full" else "is read-only") in told
+    assert "Traceback" not in told
+    assert {path: content for path, content in files_below(lake).items() if path in before} == before
+    small_disk.empty() if fault == "full" else small_disk.read_only(False)
+    again = fx(*more)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert len([path for path in files_below(lake) if "silver/candles" in path]) == 8

@@ -1,0 +1,201 @@
+"""fx practice and fx up: a live market over the 17:00 New York rollover, with the pricing stream and without it.
+
+The whole takes about seven minutes: bars of a minute come once a minute.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fx_assets.bronze.files import CANDLES, Bronze
+from fx_assets.freshness.newest import newest_rows
+from fx_assets.lake import Lake
+from fx_assets.stack.ports import free_port
+from fx_serving.client import clock
+from fx_serving.client.clock import parse_utc
+from tests.servers.platform import FX, ROOT, Platform, environment, fx, start_platform
+from tests.servers.serving import wait_until
+
+pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+START, ROLLOVER, END = (f"2022-01-12T{at}Z" for at in ("21:57:10", "22:00:00", "22:02:45"))
+ENDED, BEGUN = "2022-01-11", "2022-01-12"
+INSTRUMENTS = ["AUD_USD", "GBP_USD", "USD_CAD", "USD_JPY"]
+MINUTE = timedelta(minutes=1)
+#: Seconds from a bar's close to its row in gold/features.
+TARGET_S = 90
+POLL_S = 30
+POLLED_FOR = timedelta(seconds=130)
+FIRST_RUN_S = 240
+
+RUNS = """query Live($tags: [ExecutionTag!]) {
+  runsOrError(filter: {tags: $tags}) { ... on Runs { results { runId status tags { key value } } } }
+}"""
+
+
+def complete_bars(lake: Lake) -> set[datetime]:
+    """Opens of the bars that every instrument has in gold/features."""
+    there = lake.table("gold/features", ENDED, columns=["time"])["time"].value_counts()
+    return {time.to_pydatetime() for time in there.index[there == len(INSTRUMENTS)]}
+
+
+@dataclass
+class Watched:
+    """What was seen of gold/features while a market was live."""
+
+    lags: list[float] = field(default_factory=list)  # seconds from each bar's close to its rows, as they came
+    rows: list[tuple[datetime, int]] = field(default_factory=list)  # rows of the ended session, over time
+    keys: dict[str, datetime] = field(default_factory=dict)  # session -> when its partition was first seen
+    runs: list[dict[str, str]] = field(default_factory=list)  # tags of each live run, with its status
+    answer: str = ""
+    status: str = ""
+
+    def watch(self, lake: Lake, until: datetime) -> None:
+        """Look once a second until the data clock says `until`."""
+        known: set[datetime] | None = None
+        while (now := clock.now()) < until:
+            bars = complete_bars(lake)
+            if known is not None:
+                self.lags += [(now - bar - MINUTE).total_seconds() for bar in sorted(bars - known)]
+            if bars != known:
+                self.rows.append((now, len(lake.table("gold/features", ENDED, ENDED))))
+            known = bars
+            for key in lake.keys("gold/features"):
+                self.keys.setdefault(key, now)
+            time.sleep(1)
+
+    def finish(self, platform: Platform) -> None:
+        """What the platform says of itself at the end."""
+        found = platform.graphql(RUNS, {"tags": [{"key": "fx/live", "value": "true"}]})["runsOrError"]["results"]
+        self.runs = [{t["key"]: t["value"] for t in run["tags"]} | {"status": run["status"]} for run in found]
+        predicted = fx("predict", "GBP_USD", timeout_s=60, **platform.environment)
+        self.answer = predicted.stdout + predicted.stderr
+        self.status = fx("status", "--home", platform.home, timeout_s=120).stdout
+
+    def reasons(self) -> set[str]:
+        return {run["fx/live_reason"] for run in self.runs}
+
+
+@contextlib.contextmanager
+def practice(home: Path) -> Iterator[None]:
+    """`fx practice` on a home; FX_CLOCK of this process is its clock."""
+    command = [*FX, "practice", "--home", str(home), "--start", START, "--port", str(free_port())]
+    log = home.parent / "practice.log"
+    with log.open("wb") as output, pytest.MonkeyPatch.context() as patch:
+        for name in ("OANDA_TOKEN", "OANDA_ACCOUNT"):
+            patch.delenv(name, raising=False)  # a developer's own account would win over the practice one
+        child = subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            address = home / "practice.json"
+            wait_until(lambda: address.exists() or child.poll() is not None, 60)
+            assert child.poll() is None, log.read_text()
+            patch.setenv("FX_CLOCK", msgspec.json.decode(address.read_bytes())["clock"])
+            yield
+        finally:
+            child.send_signal(signal.SIGTERM)
+            child.wait(30)
+
+
+def instant(text: str) -> datetime:
+    return parse_utc(text)
+
+
+@dataclass
+class Live:
+    home: Path
+    streamed: Watched
+    polled: Watched
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory) -> Live:
+    """Both phases on one home: with the stream over the rollover, then without it."""
+    home = tmp_path_factory.mktemp("live") / "home"
+    home.mkdir()
+    found = Live(home, Watched(), Watched())
+    lake = Lake(home / "lake")
+    with practice(home):
+        with start_platform(home) as platform:
+            said = "".join(platform.output)
+            assert "practice: AUD_USD, GBP_USD, USD_CAD, USD_JPY by stream; fetched every 300 s" in said, said
+            wait_until(lambda: newest_rows(lake, "gold/features", INSTRUMENTS), FIRST_RUN_S)
+            found.streamed.watch(lake, instant(END))
+            found.streamed.finish(platform)
+        configured = home / "config" / "instruments.yaml"
+        configured.write_text(configured.read_text().replace("stream: true", "stream: false"))
+        (home / "config" / "data.yaml").write_text(f"live: {{poll_seconds: {POLL_S}}}\n")
+        with start_platform(home) as platform:
+            assert f"practice: fetched every {POLL_S} s" in "".join(platform.output)
+            found.polled.watch(lake, clock.now() + POLLED_FOR)
+            found.polled.finish(platform)
+    for name, watched in (("stream", found.streamed), (f"every {POLL_S} s", found.polled)):
+        lags = " ".join(f"{lag:.0f}" for lag in watched.lags)
+        print(f"gold/features behind the bar's close, {name}: {lags} s; load {os.getloadavg()[0]:.1f}")
+    return found
+
+
+def test_bars_arrive_by_stream_and_the_candles_that_are_fetched_win(live: Live):
+    rows = Bronze(live.home / "lake").read(CANDLES, [ENDED, BEGUN], ["GBP_USD"])
+    assert {"oanda", "oanda_stream"} <= set(rows["fetch_source"])
+    assert {"stream", "settle"} <= live.streamed.reasons()
+    silver = Lake(live.home / "lake").table("silver/candles", ENDED, ENDED, ["GBP_USD"])
+    assert set(silver["source"]) == {"oanda"}  # the session was settled by a fetch
+
+
+def test_todays_partition_grows_and_the_session_rolls_over_at_five_in_new_york(live: Live):
+    before = [rows for seen, rows in live.streamed.rows if seen < instant(ROLLOVER)]
+    assert before == sorted(set(before)), "more rows each time"
+    assert len(before) >= 2
+    assert BEGUN in live.streamed.keys, live.streamed.keys
+    assert live.streamed.keys[BEGUN] >= instant(ROLLOVER)
+    candles = Lake(live.home / "lake").table("silver/candles")
+    ended = candles[candles["time"] < instant(ROLLOVER)]
+    assert ended["time"].max() == instant(ROLLOVER) - MINUTE
+    # No minute is missing of what was live, not even the one in which the stream connected.
+    bars = sorted(bar for bar in complete_bars(Lake(live.home / "lake")) if bar >= instant(START) - 30 * MINUTE)
+    assert len(bars) == (bars[-1] - bars[0]) / MINUTE + 1
+    settled = [run for run in live.streamed.runs if run["fx/live_reason"] == "settle"]
+    assert any(
+        run.get("dagster/asset_partition_range_start") == ENDED
+        and run.get("dagster/asset_partition_range_end") == BEGUN
+        for run in settled
+    )
+
+
+def test_gold_is_within_ninety_seconds_of_the_bar_with_the_stream(live: Live):
+    assert len(live.streamed.lags) >= 3
+    assert max(live.streamed.lags) <= TARGET_S
+
+
+def test_gold_is_within_the_cadence_and_ninety_seconds_without_it(live: Live):
+    assert live.polled.reasons() >= {"poll"}
+    assert live.polled.lags
+    # The first ones waited for the platform to start.
+    assert max(live.polled.lags[-2:]) <= POLL_S + TARGET_S
+
+
+def test_every_live_run_succeeded(live: Live):
+    statuses = [run["status"] for run in (*live.streamed.runs, *live.polled.runs)]
+    assert {"SUCCESS"} <= set(statuses) <= {"SUCCESS", "STARTED", "STARTING", "QUEUED", "CANCELED", "CANCELING"}
+
+
+def test_the_service_says_why_it_cannot_predict(live: Live):
+    """Nothing was trained in this home: the answer names that, and is no stack trace."""
+    assert "Traceback" not in live.streamed.answer
+    assert "deployed" in live.streamed.answer, live.streamed.answer
+
+
+def test_status_calls_the_tables_fresh_and_the_market_open(live: Live):
+    assert "market fx (AUD_USD, GBP_USD, USD_CAD, USD_JPY)" in live.streamed.status
+    assert ": open until 2022-01-14 22:00 UTC (Fri 17:00 New York)" in live.streamed.status
+    gold = [line for line in live.streamed.status.splitlines() if "gold/features" in line and "GBP_USD" in line]
+    assert "fresh" in gold[0], gold
