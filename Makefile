@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 # The names carry the content of the file, so that a checkout with new file times does not install again.
 LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
-# Tests on two processes: what the smallest supported machine has.
-PYTEST_WORKERS ?= 2
+# Twice the cores of the smallest supported machine: many tests wait, for a slow source or for a bar to close.
+PYTEST_WORKERS ?= 4
 PYTEST_ARGS ?=
 
 # Nothing this project runs reports to its vendor.
@@ -95,7 +95,7 @@ lint: $(READY) ## Format, lint, types, import contracts, code locations
 .PHONY: test
 test: lint ## Everything lint checks, then all tests
 	@# By file, since the fixtures of a file are dear; what starts the whole platform runs alone, on all cores.
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile -q -m "not demo" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -q -m "not demo" $(PYTEST_ARGS)
 	@$(BIN)/pytest -q -m demo $(PYTEST_ARGS)
 
 .PHONY: ci

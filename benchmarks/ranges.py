@@ -46,9 +46,11 @@ def kind_of_data(granularity: str, instruments: Sequence[str]) -> str:
 
 
 def _named(folder: Path, granularity: str) -> dict[str, Path]:
+    """By symbol, the first file below a folder that is named after it and has a price of its own (not bid and ask)."""
     found = {}
     for path in sorted(folder.rglob("*.parquet")):
-        if (match := _NAMED.search(path.name)) and match[3] == granularity:
+        match = _NAMED.search(path.name)
+        if match and match[3] == granularity and {"open", "close"} <= set(pq.read_schema(path).names):
             found.setdefault(f"{match[1]}_{match[2]}", path)
     return found
 

@@ -4,10 +4,12 @@
     features = open_lake().table("gold/features", "2021-03-01", "2021-03-31", ["GBP_USD"])
 
 bronze, silver, gold   one folder per medallion layer: thin assets over pure functions
-features, labels, evaluation   the science; knows nothing of Dagster, MLflow or Feast
+features, labels, quality, evaluation   the science; knows nothing of Dagster, MLflow or Feast
+sources, synthetic, practice   where candles and news come from; a made-up market; a broker of one's own
+tables, storage, archive   how a table is made in bounded memory, where bytes are kept, and old bronze elsewhere
+market_hours, freshness, live   when markets are open, how new data must be, the running session
 feature_store, models, automation   Feast, training to deployment, retraining on drift
-sources   where candles and news come from
-cli   the platform's `fx` commands
+runs, stack, cli   backfills, the platform's processes, the `fx` commands
 """
 
 from typing import TYPE_CHECKING, Any

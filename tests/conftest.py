@@ -50,6 +50,12 @@ def program() -> Callable[[str, str], str]:
     return find
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: begun last, one of them would be waited for alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def _fail_if_skipped(report: pytest.CollectReport | pytest.TestReport) -> None:
     if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
         where, line, reason = report.longrepr if isinstance(report.longrepr, tuple) else ("", "", report.longrepr)

@@ -112,7 +112,7 @@ def _wanted(
 
     def done(session: str, instrument: str) -> bool:
         fetch = newest.get(instrument, {}).get(session)
-        return fetch is not None and fetch >= since
+        return fetch is not None and fetch.any >= since
 
     return {key: [name for name in every if not done(key, name)] for key in keys}
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from fx_assets.bronze.files import ALL_NEWS, CANDLES, SUFFIX, Bronze
+from fx_assets.bronze.files import ALL_NEWS, CANDLES, PART, SUFFIX, Bronze
 from fx_assets.configuration import Configuration
 from fx_assets.sessions import session_bounds
 
@@ -17,7 +18,18 @@ IMPORT = "import"
 # A source may publish a session's last candle, or a late correction of it, a little after its close.
 SETTLED = timedelta(minutes=2)
 
-Fetches = Mapping[str, Mapping[str, datetime | None]]  # instrument -> session -> newest fetch; None: archived
+
+class Newest(NamedTuple):
+    """When a session was last fetched (wall clock, UTC): at all, and by a fetch that is not marked as a part.
+
+    Files of earlier versions are never marked.
+    """
+
+    any: datetime
+    whole: datetime | None
+
+
+Fetches = Mapping[str, Mapping[str, Newest | None]]  # instrument -> session -> newest fetches; None: archived
 
 
 def fetched_by_us(configuration: Configuration, table: str) -> list[str]:
@@ -28,20 +40,20 @@ def fetched_by_us(configuration: Configuration, table: str) -> list[str]:
     return [symbol for symbol, i in file.instruments.items() if file.source(i.sources[0]).kind != IMPORT]
 
 
-def newest_fetches(bronze: Bronze, table: str) -> dict[str, dict[str, datetime | None]]:
+def newest_fetches(bronze: Bronze, table: str) -> dict[str, dict[str, Newest | None]]:
     """When each instrument's sessions were last fetched (wall clock, UTC). One listing of the table."""
-    found: dict[str, dict[str, datetime | None]] = {
+    found: dict[str, dict[str, Newest | None]] = {
         instrument: dict.fromkeys(sessions) for instrument, sessions in bronze.sessions(table).items()
     }
-    stamps: dict[tuple[str, str], str] = {}
+    stamps: dict[tuple[str, str], tuple[str, str]] = {}  # of all fetches, of those that are no parts
     for path in bronze.store.list(table):
         *_, instrument, session, name = path.split("/")
         if name.endswith(SUFFIX):
             key = instrument.partition("=")[2], session.partition("=")[2]
-            stamps[key] = max(stamps.get(key, ""), name.partition("-")[0])
-    for (instrument, session), stamp in stamps.items():
-        moment = datetime.strptime(stamp, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
-        found.setdefault(instrument, {})[session] = moment
+            stamp, (newest, whole) = name.partition("-")[0], stamps.get(key, ("", ""))
+            stamps[key] = max(newest, stamp), whole if name.endswith(PART + SUFFIX) else max(whole, stamp)
+    for (instrument, session), (newest, whole) in stamps.items():
+        found.setdefault(instrument, {})[session] = Newest(_moment(newest), _moment(whole) if whole else None)
     return found
 
 
@@ -52,7 +64,8 @@ def due(
 
     The running session is always due, one that has not begun never, one that is over when there is no fetch of it
     from after its end: candles that came later would be missing for ever. now: by the data clock; wall: by the wall
-    clock (default: now). A fetch is placed on the data clock as long ago as it is by the wall clock.
+    clock (default: now). A fetch that is marked as a part was made before the end, whatever the clocks say. Any
+    other is placed on the data clock as long ago as it is by the wall clock.
     """
     names, wall = list(instruments), wall or datetime.now(UTC)
     stands_still = _clock_stands_still()
@@ -68,13 +81,21 @@ def due(
             if session not in had or running:
                 return True
             newest = had[session]
-            if newest is None or stands_still:
+            if newest is None:
                 return False
-            return now - (wall - newest) < min(end + SETTLED, now)
+            if newest.whole is None and now >= end + SETTLED:
+                return True
+            if stands_still:
+                return False
+            return now - (wall - (newest.whole or newest.any)) < min(end + SETTLED, now)
 
         if lacking := [instrument for instrument in names if lacks(instrument)]:
             found[session] = lacking
     return found
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.strptime(stamp, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
 def _clock_stands_still() -> bool:

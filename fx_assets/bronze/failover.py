@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fx_assets.configuration import InstrumentsFile
+from fx_assets.errors import FxError
 from fx_assets.sources import SourceError, SourceRefused, make_source
 from fx_assets.sources.base import OutOfHistory
 from fx_assets.storage.problems import without_secrets
@@ -92,7 +93,8 @@ class Sources:
         """The answer of a source to a question about `what` (an instrument, or "news").
 
         Raises SourceError with the reason, also without asking: a source at rest, or one that has refused before.
-        `question` raises SourceError where an answer cannot be true.
+        `question` raises SourceError where an answer cannot be true; any other failure of it but our own errors
+        becomes one.
         """
         with self._lock:
             if (name, what) in self._refused:
@@ -112,6 +114,17 @@ class Sources:
             raise SourceRefused(words) from None
         except SourceError as error:
             words = without_secrets(str(error))
+            with self._lock:
+                self._said[Said(name, what, words)] += 1
+                breaker.failed(words)
+            raise SourceError(words) from None
+        except FxError as error:  # ours, with its own remedy; a trial must not stay open behind it
+            with self._lock:
+                breaker.failed(without_secrets(str(error)))
+            raise
+        except Exception as error:
+            # Absurd values of an answer fail in many ways, in libraries too. Their words may hold parts of it.
+            words = f"{name}: its answer could not be used ({type(error).__name__})"
             with self._lock:
                 self._said[Said(name, what, words)] += 1
                 breaker.failed(words)

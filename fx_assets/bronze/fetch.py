@@ -7,20 +7,21 @@ lists what each of them said. An answer that cannot be true counts as none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
+from fx_assets.bronze.due import SETTLED
 from fx_assets.bronze.failover import Sources
-from fx_assets.bronze.files import ALL_NEWS, CANDLES, NEWS, Bronze, BronzeFile, Fetch
+from fx_assets.bronze.files import ALL_NEWS, CANDLES, NEWS, STREAMED, Bronze, BronzeFile, Fetch
 from fx_assets.configuration import Instrument
 from fx_assets.errors import StoreError
 from fx_assets.market_hours import market_hours
 from fx_assets.sessions import news_bounds, session_bounds
 from fx_assets.silver.clean import PRICES, valid_candles
-from fx_assets.sources import SourceError
+from fx_assets.sources import SourceError, SourceRefused
 
 # More impossible rows than this are garbage that happens to parse. Fewer are kept: silver puts them aside, one by one.
 MAX_IMPOSSIBLE = 0.5
@@ -30,7 +31,6 @@ HEADLINE_COLUMNS = ("published", "first_seen", "headline")
 # A poll of the running session asks again for what is no older than this before its last answer; what is corrected
 # later than that is found when the session is fetched as a whole after its end.
 OVERLAP_BARS, OVERLAP = 10, timedelta(hours=1)
-STREAMED = "_stream"  # how the names of sources that are pricing streams end
 _LOOK_BACK_FILES = 64
 
 
@@ -61,7 +61,8 @@ def fetch_candles(
     """One instrument's candles of one session; of the running one up to now, of a coming one nothing.
 
     No file is written where the first source has nothing to fetch (imported history) or the session has not begun.
-    Raises StoreError when no source answers.
+    Raises StoreError when no source answers, and when one has no candles of a session that is over although the
+    market was open, while another does not answer for the moment: an empty file would end all asking.
     """
     start, whole = session_bounds(session)
     end = min(whole, moment.now)
@@ -70,7 +71,13 @@ def fetch_candles(
     if moment.poll and end < whole:
         start = max(start, _asked_up_to(bronze, symbol, instrument, session) or start)
     failed: list[str] = []
+    passing = False  # whether one failed that may answer later
     empty: tuple[str, pd.DataFrame] | None = None
+
+    def written(name: str, rows: pd.DataFrame) -> Outcome:
+        part = moment.now < whole + SETTLED
+        return Outcome((bronze.append(CANDLES, symbol, session, name, rows, moment.wall, part),), tuple(failed))
+
     for name in instrument.sources:
         asked = instrument.symbols.get(name, symbol)
 
@@ -86,6 +93,7 @@ def fetch_candles(
             rows = sources.ask(name, symbol, question)
         except SourceError as error:
             failed.append(str(error))
+            passing = passing or not isinstance(error, SourceRefused)
             continue
         if rows is None:
             return Outcome(failed=tuple(failed))
@@ -93,9 +101,11 @@ def fetch_candles(
             # It may be that nothing was traded, or that this source does not reach so far: ask the others first.
             empty = empty or (name, rows)
             continue
-        return Outcome((bronze.append(CANDLES, symbol, session, name, rows, moment.wall),), tuple(failed))
+        return written(name, rows)
     if empty is not None:
-        return Outcome((bronze.append(CANDLES, symbol, session, *empty, moment.wall),), tuple(failed))
+        if end < whole or not passing:
+            return written(*empty)
+        failed.append(f"{empty[0]}: has no candles of it")
     raise StoreError(no_answer(f"{symbol}, session {session}", failed))
 
 
@@ -104,7 +114,8 @@ def fetch_news(
 ) -> Outcome:
     """The headlines of one session from every news source, weekend included (see news_bounds).
 
-    News sources complete each other, so each is asked. Raises StoreError when none of them answers.
+    News sources complete each other, so each is asked; while one fails that may answer later, the session counts as
+    fetched in part only. Raises StoreError when none of them answers.
     """
     start, end = news_bounds(session, all_week)
     # The end stays the session's own: a feed's headlines are first seen when it is asked, which is after moment.now.
@@ -112,6 +123,7 @@ def fetch_news(
         return Outcome()
     fetched: list[Fetch] = []
     failed: list[str] = []
+    part = moment.now < session_bounds(session)[1] + SETTLED
     for name in names:
 
         def question(source: Any, name: str = name) -> pd.DataFrame:
@@ -121,8 +133,10 @@ def fetch_news(
             fetched.append(Fetch(ALL_NEWS, session, name, sources.ask(name, "news", question)))
         except SourceError as error:
             failed.append(str(error))
+            part = part or not isinstance(error, SourceRefused)
     if failed and not fetched:
         raise StoreError(no_answer(f"news, session {session}", failed))
+    fetched = [replace(fetch, part=part) for fetch in fetched]
     return Outcome(tuple(bronze.append_all(NEWS, fetched, moment.wall)), tuple(failed))
 
 

@@ -6,6 +6,9 @@ The first line tells about the fetch, each further line is one row as it came. A
 adds a file; readers let the newest fetch win, row by row. The name tells when a file was fetched and, by the hash of
 its source and rows, whether two fetches brought the same. Months that were archived and removed here leave a list
 of their files behind (see fx_assets.archive), so that they are never taken for sessions that were not fetched.
+
+A fetch that cannot have brought all of its session, because it was made before the session's end, has a name that
+ends in "-part.ndjson.gz". Nothing but the question whether the session has to be fetched again looks at it.
 """
 
 from __future__ import annotations
@@ -24,12 +27,27 @@ from fx_assets.bronze.encoding import TIMES, decode, encode, records
 from fx_assets.errors import MissingData
 from fx_assets.storage import Store, open_store
 
-__all__ = ["ALL_NEWS", "ARCHIVED", "CANDLES", "NEWS", "SUFFIX", "TIMES", "Bronze", "BronzeFile", "Fetch", "place"]
+__all__ = [
+    "ALL_NEWS",
+    "ARCHIVED",
+    "CANDLES",
+    "NEWS",
+    "PART",
+    "STREAMED",
+    "SUFFIX",
+    "TIMES",
+    "Bronze",
+    "BronzeFile",
+    "Fetch",
+    "place",
+]
 
 CANDLES = "bronze/candles"
 NEWS = "bronze/news"
 ALL_NEWS = "all"  # news is not fetched by instrument
 SUFFIX = ".ndjson.gz"
+PART = "-part"  # before the suffix
+STREAMED = "_stream"  # how the names of sources that are pricing streams end; each of their files is a few bars
 ARCHIVED = "bronze/archived"  # lists of files that may lie in the archive only: <table>/<month>.<part>.json
 
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
@@ -51,12 +69,13 @@ class BronzeFile:
 
 @dataclass(frozen=True)
 class Fetch:
-    """What one source answered for one instrument and session: to be appended."""
+    """What one source answered for one instrument and session: to be appended. part: more of it is to come."""
 
     instrument: str
     session: str
     source: str
     rows: pd.DataFrame
+    part: bool = False
 
 
 def place(table: str, instrument: str, session: str) -> str:
@@ -72,17 +91,24 @@ class Bronze:
         self._until = None if as_of is None else f"{as_of.astimezone(UTC).strftime(_STAMP)}~"
 
     def append(
-        self, table: str, instrument: str, session: str, source: str, rows: pd.DataFrame, fetched_at: datetime
+        self,
+        table: str,
+        instrument: str,
+        session: str,
+        source: str,
+        rows: pd.DataFrame,
+        fetched_at: datetime,
+        part: bool = False,
     ) -> BronzeFile:
-        """Write one fetch to a new file, atomically and durably. Times become ISO 8601 in UTC.
+        """Write one fetch to a new file, atomically and durably. Times become ISO 8601 in UTC. part: see Fetch.
 
         Raises StoreError when it cannot be written, or a file of that name holds something else.
         """
-        return self.append_all(table, [Fetch(instrument, session, source, rows)], fetched_at)[0]
+        return self.append_all(table, [Fetch(instrument, session, source, rows, part)], fetched_at)[0]
 
     def append_all(self, table: str, fetches: Iterable[Fetch], fetched_at: datetime) -> list[BronzeFile]:
         """As `append` for many fetches; no file appears before the contents of all of them are on the disk."""
-        parts = ((f.instrument, f.session, f.source, records(f.rows)) for f in fetches)
+        parts = ((f.instrument, f.session, f.source, records(f.rows), f.part) for f in fetches)
         return self._create(table, parts, fetched_at)
 
     def append_sessions(
@@ -99,19 +125,20 @@ class Bronze:
             raise ValueError(f"{table}, {instrument}: rows must be sorted by session")
         ends = [*starts[1:], len(encoded)]
         cuts = zip(unique, starts, ends, strict=True)
-        return self._create(table, ((instrument, str(s), source, encoded[a:b]) for s, a, b in cuts), fetched_at)
+        return self._create(table, ((instrument, str(s), source, encoded[a:b], False) for s, a, b in cuts), fetched_at)
 
     def _create(
-        self, table: str, parts: Iterable[tuple[str, str, str, Sequence]], fetched_at: datetime
+        self, table: str, parts: Iterable[tuple[str, str, str, Sequence, bool]], fetched_at: datetime
     ) -> list[BronzeFile]:
-        """Write (instrument, session, source, records) to a file each."""
+        """Write (instrument, session, source, records, part) to a file each."""
         files: dict[str, bytes] = {}
         written = []
-        for instrument, session, source, rows in parts:
+        for instrument, session, source, rows, part in parts:
             header, content = encode(table, instrument, session, source, rows, fetched_at)
             # Rows alone do not tell two fetches apart: silver also states who answered.
             told = hashlib.sha256(f"{source}\n{header.sha256}".encode()).hexdigest()[:12]
-            path = f"{place(table, instrument, session)}/{header.fetched_at.strftime(_STAMP)}-{told}{SUFFIX}"
+            end = PART + SUFFIX if part or source.endswith(STREAMED) else SUFFIX
+            path = f"{place(table, instrument, session)}/{header.fetched_at.strftime(_STAMP)}-{told}{end}"
             files[path] = content
             written.append(BronzeFile(path, header.fetched_at, header.sha256, header.rows, source))
         self.store.create_all(files)
@@ -171,7 +198,7 @@ class Bronze:
         found = self._found(table, wanted, names, archived)
         made = {session: hashlib.sha256() for session in wanted}
         for (session, instrument), paths in found.items():
-            hashes = [_name(path).removesuffix(SUFFIX).partition("-")[2] for path in paths]
+            hashes = [_name(path).removesuffix(SUFFIX).removesuffix(PART).partition("-")[2] for path in paths]
             last = list(dict.fromkeys(reversed(hashes)))
             if last:
                 made[session].update(f"{instrument}:{','.join(reversed(last))};".encode())

@@ -12,7 +12,7 @@ from fx_assets.bronze.files import CANDLES, Bronze
 from fx_assets.configuration import GRANULARITY_MINUTES, Configuration
 from fx_assets.errors import ConfigError, DataError
 from fx_assets.sessions import session_keys
-from fx_assets.sources.candle_file import read_candle_file
+from fx_assets.sources.candle_file import longer_bars, read_candle_file
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,15 @@ def _warnings(path: Path, rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _check_grid(path: Path, rows: pd.DataFrame, minutes: int) -> None:
-    """Bars must start on multiples of their length and be at least that far apart."""
+    """Bars must start on multiples of their length and be that far apart: longer ones would be known too early."""
     if len(rows) > 1 and (shortest := pd.Timedelta(rows["time"].diff().min())) < pd.Timedelta(minutes=minutes):
         raise DataError(
             f"{path}: two rows are only {shortest} apart, bars of {minutes} minutes cannot be. "
+            "State the file's own granularity."
+        )
+    if (usual := longer_bars(rows["time"], minutes)) is not None:
+        raise DataError(
+            f"{path}: rows are usually {usual} apart, bars of {minutes} minutes are not. "
             "State the file's own granularity."
         )
     step = min(minutes, 60) * 60_000_000

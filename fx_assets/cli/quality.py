@@ -23,7 +23,7 @@ def quality(
     Example:  fx quality --from 2021-03-01 --to 2021-03-31
     """
     from fx_assets.configuration import load_configuration
-    from fx_assets.lake import open_lake
+    from fx_assets.lake import Lake, lake_root
     from fx_assets.quality.stored import stored_quality
     from fx_assets.silver.news_check import newest_clocks
     from fx_assets.stack.environment import use_replay_clock
@@ -32,7 +32,7 @@ def quality(
     folder = use_home(home)
     configuration = load_configuration()
     use_replay_clock(configuration)
-    lake = open_lake(folder)
+    lake = Lake(lake_root(folder, configuration.data.storage))
     found = stored_quality(lake, configuration, first, last, instrument, now())
     console = wide_console()
     told = f"{len(found.keys)} sessions, {found.candles} candles, {found.quarantined} quarantined"

@@ -37,13 +37,15 @@ def lake_table(stores: Stores, configuration: Configuration) -> Table:
 
 
 def _newest(lake: Lake, table: str, keys: list[str]) -> tuple[str, str]:
-    """The newest available_at of the last session that has rows."""
+    """The newest available_at (of bad candles: bar open) of the last session that has rows."""
+    column = "time" if table == "silver/quarantine" else "available_at"
     for key in reversed(keys):
-        frame = lake.read(table, [key], ["available_at"]).get(key)
+        frame = lake.read(table, [key], [column]).get(key)
         if frame is not None and len(frame):
-            newest = frame["available_at"].max()
+            newest = frame[column].max()
             hours = (now() - newest).total_seconds() / 3600
-            return newest.strftime("%Y-%m-%d %H:%M"), f"{hours:.1f} h"
+            # What is known of the news so far also answers the decisions still to come in the session.
+            return newest.strftime("%Y-%m-%d %H:%M"), f"{max(hours, 0.0):.1f} h"
     return "-", "-"
 
 
@@ -55,7 +57,7 @@ def freshness_table(stores: Stores, configuration: Configuration) -> Table:
     for name in WATCHED:
         for lag in table_lags(lake, configuration, name, now()):
             newest = "-" if lag.newest is None else f"{lag.newest:%Y-%m-%d %H:%M}"
-            minutes = "-" if lag.lag_minutes is None else f"{lag.lag_minutes:g}"
+            minutes = "-" if lag.lag_minutes is None else f"{lag.lag_minutes:.0f}"
             style = {"fresh": "green", "late": "bold red", "empty": "dim"}[lag.verdict]
             limit = f"{lag.limit_minutes:g}"
             table.add_row(name, lag.instrument, newest, minutes, limit, f"[{style}]{lag.verdict}[/]")

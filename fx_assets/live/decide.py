@@ -50,6 +50,8 @@ class State(msgspec.Struct, frozen=True):
     labelled: str = ""
     # settled and labelled as they were before the last run, if that settled something: it may fail.
     before: tuple[str, str] | None = None
+    # Whether what failed to settle has been requested again already: a session that is blocked fails every time.
+    retried: bool = False
     # Whether the sources were asked for a bar that the stream should have brought, and it has brought none since.
     overdue: bool = False
 
@@ -81,27 +83,34 @@ def decide(
     """The decision at a moment of the data clock.
 
     streamed: the stream's newest bar by instrument. since: the first bar by instrument from which on it lost none.
-    failed: whether the last live run failed; what it was to settle is then tried again with the next poll.
+    failed: whether the last live run failed; what it was to settle is then tried again with the next poll. If that
+    fails too, the running session is made alone: settling may not stop it. Should even this fail, the cause is not
+    in what was to be settled, and it is tried again.
     """
     if state.polled is not None and state.polled > now:
         state = State()  # a replay was started again, at an earlier moment
-    if failed and state.before is not None:
-        state = msgspec.structs.replace(state, settled=state.before[0], labelled=state.before[1], before=None)
+    pending = state.before if failed and state.retried else None
+    if failed and state.before is not None and not state.retried:
+        settled, labelled = state.before
+        state = msgspec.structs.replace(state, settled=settled, labelled=labelled, before=None, retried=True)
     else:
         failed = False
     if not open_instruments(configuration, now):
         return _closed(configuration, now, state, failed)
     all_week, due = configuration.all_week, timedelta(seconds=configuration.data.live.poll_seconds)
     resting = failed and state.polled is not None and now - state.polled < due
-    running = running_session(now, all_week)
+    running, start = running_session(now, all_week), _first_session(configuration)
+    if running < start:
+        return Decision(state, skip=f"the first session (instruments.yaml: sessions.start) is {start}")
     ended = previous_session(running, all_week)
     settling = now < session_bounds(ended)[1] + SETTLE_AFTER
-    unsettled = not (settling or resting) and ended > state.settled
+    unsettled = not (settling or resting) and ended >= start and ended > state.settled
     labelled = _newest_labelled(configuration, now)
-    unlabelled = not resting and labelled > state.labelled
+    unlabelled = not resting and labelled >= start and labelled > state.labelled
     first = ended if settling or unsettled else running
     if unlabelled:
         first = min(first, _first_unlabelled(labelled, state.labelled, all_week))
+    first = max(first, start)
     newer = {s: t for s, t in streamed.items() if t <= now and t > state.seen.get(s, t - due)}
     overdue = not newer and not state.overdue and _overdue(configuration, now, state, streamed)
     if unsettled or unlabelled:
@@ -120,7 +129,8 @@ def decide(
         seen={**state.seen, **newer},
         settled=ended if unsettled else state.settled,
         labelled=labelled if unlabelled else state.labelled,
-        before=(state.settled, state.labelled) if reason == SETTLE else None,
+        before=(state.settled, state.labelled) if reason == SETTLE else pending,
+        retried=state.retried and reason != POLL,
         overdue=overdue or (state.overdue and not newer),
     )
     return Decision(after, reason=reason, first=first, last=running)
@@ -171,10 +181,18 @@ def _closed(configuration: Configuration, now: datetime, state: State, failed: b
             state, skip=f"the market has just closed; its last candles are fetched at {in_two_zones(ready)}"
         )
     session = running_session(close - timedelta(seconds=1), configuration.all_week)
+    if session < _first_session(configuration):
+        return Decision(state, skip=closed_reason(configuration, now) or "")
     over = session_bounds(session)[1] <= now
     before = (state.settled, state.labelled)
     after = msgspec.structs.replace(state, polled=now, settled=session if over else state.settled, before=before)
     return Decision(after, reason=SETTLE, first=session, last=session)
+
+
+def _first_session(configuration: Configuration) -> str:
+    """The first session that is a partition; sessions.start itself may be a day that starts none."""
+    start = configuration.instruments.sessions.start.isoformat()
+    return running_session(session_bounds(start)[0], configuration.all_week)
 
 
 def _first_unlabelled(newest: str, known: str, all_week: bool) -> str:

@@ -32,12 +32,13 @@ class Verdict:
         symbol = found.bars.market.symbols[self.instrument]
         key, source = found.bars.calendar.keys[self.session], found.sources[self.source]
         told = ", ".join(f"{count} {code}" for code, count in self.reasons[:_TOLD])
-        entry = source.partition(":")[0]
+        entry = source.partition(":")[0].removesuffix("_stream")
         return (
             f"{symbol}, session {key}: {self.bad} of {self.candles} candles of source {source} are bad "
             f"({self.bad / self.candles:.1%}, limit {self.limit:.1%}): {told}. "
             f"Look at them with `fx quality --from {key} --to {key}`; fetch or import the session again, put another "
-            f"source first in instruments.yaml, or raise sources.{entry}.max_bad_share there."
+            f"source first in instruments.yaml, or raise sources.{entry}.max_bad_share there; then run "
+            f"`fx backfill --force --from {key} --to {key}`."
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from fx_assets.market_hours import market_hours
 from fx_assets.quality.bars import MINUTE_US, Bars, Calendar
+from fx_assets.sessions import is_session
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,7 +42,10 @@ def closed_market(bars: Bars) -> np.ndarray:
         shut = (after >= len(opens)) | (opens[np.minimum(after, max(len(opens) - 1, 0))] >= end) if len(opens) else None
         shut = np.ones(len(rows), dtype=bool) if shut is None else shut
         if name == "fx":
-            shut &= start < bars.calendar.starts[bars.session[rows]]
+            # Friday and Saturday are sessions where another instrument trades all week.
+            weekend = np.array([not is_session(key) for key in bars.calendar.keys])
+            session = bars.session[rows]
+            shut &= (start < bars.calendar.starts[session]) | weekend[session]
         closed[rows] = shut
     return closed
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fx_assets.schemas import BID_ASK
+from fx_assets.schemas import BID_ASK, UTC_TIME
+from fx_assets.sessions import session_bounds
 from fx_assets.sources.news_content import distinct
 
 PRICES = ["open", "high", "low", "close"]
+MICROSECOND = pd.Timedelta(microseconds=1)
 
 
 def valid_candles(rows: pd.DataFrame) -> pd.Series:
@@ -38,8 +40,12 @@ def headlines(rows: pd.DataFrame) -> pd.DataFrame:
     seen); sentiment still to come.
 
     A feed that is asked every few minutes brings a headline again each time, first seen then: the earliest counts.
+    One that claims to be published after the session in which it was seen is known by that session's end.
     """
     if rows.empty:
         return rows
     rows = distinct(rows, per=rows["session"])
-    return rows.assign(available_at=rows[["published", "first_seen"]].max(axis=1))
+    ends = {key: pd.Timestamp(session_bounds(key)[1]) - MICROSECOND for key in rows["session"].unique()}
+    latest = rows["session"].map(ends).astype(UTC_TIME)
+    available = rows[["published", "first_seen"]].max(axis=1)
+    return rows.assign(available_at=available.where(available <= latest, latest))

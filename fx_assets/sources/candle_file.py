@@ -34,6 +34,7 @@ ALIASES = {
 }
 PRICES = ("open", "high", "low", "close")
 OPTIONAL = ("volume", "bid_close", "ask_close")
+MIN_GAPS, MULTIPLES = 2, 0.9  # when gaps tell of longer bars: see longer_bars
 
 
 def read_candle_file(path: Path | str) -> pd.DataFrame:
@@ -204,3 +205,16 @@ def _refuse_bad_rows(path: Path, frame: pd.DataFrame) -> None:
                 f"{path}: row {frame.index[row]}: {what} ({values}); {int(bad.sum())} such rows. "
                 f"{remedy} and try again."
             )
+
+
+def longer_bars(times: pd.Series, minutes: int) -> pd.Timedelta | None:
+    """The usual distance of bar opens (UTC, any order) when bars of `minutes` cannot be what they are, else None.
+
+    Bars that nothing was traded in are missing, so single gaps say nothing. Gaps that are nearly all multiples of
+    the usual one, and that one at least two bars, are those of longer bars: read as shorter ones, they would count
+    as known long before they close.
+    """
+    gaps = np.diff(np.unique(pd.DatetimeIndex(times).as_unit("us").astype("int64")))
+    if len(gaps) < MIN_GAPS or (usual := int(np.median(gaps))) < 2 * minutes * 60_000_000:
+        return None
+    return pd.Timedelta(microseconds=usual) if np.mean(gaps % usual == 0) >= MULTIPLES else None

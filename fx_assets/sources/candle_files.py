@@ -16,6 +16,7 @@ import pandas as pd
 from fx_assets.configuration import GRANULARITY_MINUTES
 from fx_assets.sources import answers, file_frames, news_content
 from fx_assets.sources.base import SourceError, SourceRefused
+from fx_assets.sources.candle_file import longer_bars
 from fx_assets.sources.file_access import Found, place_for, shown
 from fx_assets.sources.options import Files
 from fx_serving.client import clock
@@ -119,7 +120,13 @@ class FileSource:
 
     def _check_grid(self, file: Found, rows: pd.DataFrame, granularity: str) -> None:
         """A file of another granularity cannot be read as this one; single rows off the grid are silver's."""
-        length = min(GRANULARITY_MINUTES[granularity], 60) * 60_000_000
+        minutes = GRANULARITY_MINUTES[granularity]
+        if (usual := longer_bars(rows["time"], minutes)) is not None:
+            raise SourceError(
+                f"{self._where(file)}: rows are usually {usual} apart, {granularity} candles are not. "
+                "Check the instrument's granularity, or put the file's own into its name."
+            )
+        length = min(minutes, 60) * 60_000_000
         off = rows["time"].astype("int64").to_numpy() % length != 0
         if np.count_nonzero(off) * 2 > len(rows):
             raise SourceError(

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fx_assets.configuration import Configuration
+from fx_assets.errors import FxError
 from fx_assets.live.streams import streamed
 from fx_assets.stack.environment import ROOT, WORKSPACE, environment
 from fx_assets.stack.ports import LOOPBACK
 from fx_assets.stack.process import Process
 from fx_assets.stack.supervised import Supervised
+from fx_assets.storage.room import check_room
 
 STREAM_REFUSED = 3  # exit code of fx_assets.live.stream, which is too heavy to be imported here
 READY_S = 90.0
@@ -65,14 +67,17 @@ class Stack:
                 stopping.callback(self.stream.stop)
 
     def start(self, on_start: Callable[[str], None] = lambda name: None) -> None:
-        """Start everything at once; `wait_ready` waits for the answers."""
+        """Start everything at once; `wait_ready` waits for the answers.
+
+        Raises StoreError when the home's disk cannot take anything, FxError when Dagster cannot open its databases.
+        """
+        check_room(self.home)
         if self.ports.serving is not None:
             on_start("deployment service")
             self._start("serving", ["fx_serving.cli", "serve", "--port", str(self.ports.serving)])
         if self.ports.dagster is not None:
             on_start("Dagster")
-            variables = {**os.environ, **self.environment}
-            subprocess.run([*PYTHON, "fx_assets.stack.initialise"], env=variables, cwd=ROOT, check=True)
+            self._initialise()
             options = ["-w", str(WORKSPACE), "-h", LOOPBACK, "-p", str(self.ports.dagster), "--log-level", "warning"]
             self._start("dagster", ["dagster", "dev", *options])
         if streamed(self.configuration):
@@ -96,6 +101,19 @@ class Stack:
     def look_after(self) -> str | None:
         """Start again what may fail without the platform ending; returns what a person should be told, if anything."""
         return self.stream.check() if self.stream is not None else None
+
+    def _initialise(self) -> None:
+        """Dagster's databases, made before several processes open them."""
+        variables, command = {**os.environ, **self.environment}, [*PYTHON, "fx_assets.stack.initialise"]
+        try:
+            subprocess.run(command, env=variables, cwd=ROOT, check=True, stderr=subprocess.PIPE, text=True)
+        except subprocess.CalledProcessError as error:
+            check_room(self.home)  # it would be the cause, whatever a database said about it
+            told = "\n".join(error.stderr.splitlines()[-5:])
+            raise FxError(
+                f"{self.home / 'dagster'}: Dagster cannot open its databases (code {error.returncode}):\n{told}\n"
+                "Mend what is said there (rights, the disk, dagster.yaml), or choose another --home, and run it again."
+            ) from None
 
     def _start(self, name: str, module: list[str]) -> None:
         self.processes.append(self._process(name, module))

@@ -43,7 +43,12 @@ def disk_problem(path: Path | str, doing: str, error: OSError, size: int = 0) ->
 
 
 def disk_fault(error: OSError) -> StoreError | None:
-    """A full or read-only disk that something other than a store met with; None for any other error."""
+    """A disk that is full, read-only or not this user's, which something other than a store met with.
+
+    None for any other error, also for a right that is missing for something else than a file (a port, a process).
+    """
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename is not None:
+        return disk_problem(os.fsdecode(error.filename), "read or written", error)
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return None
     return disk_problem(str(error.filename or Path.cwd()), "written", error)

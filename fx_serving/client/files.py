@@ -12,9 +12,19 @@ def atomic_write(path: Path | str, content: bytes, *, durable: bool = True) -> N
     """Replace `path` by `content`: temporary file in the same folder, fsync, os.replace, fsync of the folder.
 
     Makes missing folders. durable=False leaves out both fsyncs (heartbeats: atomic, but may be lost with the
-    power).
+    power). Raises OSError, which always names a file.
     """
     path = Path(path)
+    try:
+        _replace(path, content, durable)
+    except OSError as error:
+        if error.filename is None:  # writing to an open file names none, and nobody could tell which disk it is
+            error.filename = str(path)
+        raise
+
+
+def _replace(path: Path, content: bytes, durable: bool) -> None:
+    """atomic_write, but an error may name no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:

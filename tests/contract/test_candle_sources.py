@@ -18,6 +18,8 @@ from fx_assets.sources import SourceError, SourceRefused, make_source
 from fx_assets.sources.options import default_options
 from tests.contract.sources import BOUND_S, CANDLES, END, FAULTS, KEY, NETWORK, NOW, START, Case
 
+pytestmark = pytest.mark.slow
+
 THREADS = 8
 DAY = timedelta(days=1)
 

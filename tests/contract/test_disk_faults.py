@@ -12,7 +12,11 @@ import pytest
 
 from fx_assets.bronze.files import CANDLES, Bronze, Fetch
 from fx_assets.errors import StoreError
+from fx_assets.stack.environment import ROOT
+from fx_assets.stack.ports import free_port
 from fx_assets.storage.local import LocalStore
+from fx_assets.storage.problems import disk_fault
+from fx_serving.client.files import atomic_write
 from tests.contract.conftest import SmallDisk
 from tests.fx_assets.bronze.answers import bars
 from tests.fx_assets.cli.conftest import files_below
@@ -139,6 +143,43 @@ def test_a_home_that_cannot_be_made_is_told(small_disk: SmallDisk, fx):
         assert (done.returncode, "the file system is read-only" in done.stderr) == (1, True), done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
     assert not (small_disk.folder / "home").exists()
+
+
+def test_starting_the_platform_on_a_full_disk_is_told(small_disk: SmallDisk, fx):
+    (small_disk.folder / "home").mkdir()
+    small_disk.fill()
+    ports = [f for n in ("dagster", "serving", "mlflow") for f in (f"--{n}-port", str(free_port()))]
+    done = fx("up", *ports)
+    assert done.returncode == 1
+    assert f"{small_disk.folder}/home: cannot be written to: the disk is full" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_write_to_a_full_disk_names_that_disk_and_not_the_working_folder(small_disk: SmallDisk):
+    small_disk.fill()
+    with pytest.raises(OSError, match="No space left") as caught:
+        atomic_write(small_disk.folder / "x", b"1" * 100 * KB)
+    assert str(disk_fault(caught.value)).startswith(f"{small_disk.folder}/x: cannot be written: the disk is full (")
+    assert [path.name for path in small_disk.folder.iterdir()] == ["ballast"]
+
+
+def test_a_home_that_this_user_may_not_write_to_is_told(tmp_path: Path, program: Callable[[str, str], str]):
+    setpriv = program("setpriv", "util-linux")
+    nobody = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable]
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    if subprocess.run(
+        [*nobody, "-c", "import fx_assets.cli"], env=environment, cwd="/", capture_output=True
+    ).returncode:
+        pytest.skip("the user nobody cannot run this checkout. Run as root, with the checkout readable by all")
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    for command in (("practice",), ("up",), ("backfill", "--tables", "silver/candles")):
+        ports = ["--port", str(free_port())] if command == ("practice",) else []
+        called = [*nobody, "-m", "fx_serving.cli", *command, *ports, "--home", str(home)]
+        done = subprocess.run(called, env=environment, cwd="/", capture_output=True, text=True, timeout=120)
+        assert (done.returncode, "permission is denied" in done.stderr) == (1, True), done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        assert list(home.iterdir()) == []
 
 
 @pytest.mark.slow

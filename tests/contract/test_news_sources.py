@@ -17,6 +17,8 @@ from fx_assets.sources import SourceError, SourceRefused
 from tests.contract.news import DISTINCT, NEWS, NEWS_LIVE, NEWS_NETWORK, NEWS_SESSION, NewsCase
 from tests.contract.sources import BOUND_S, FAULTS, KEY, NOW
 
+pytestmark = pytest.mark.slow
+
 DTYPES = {
     "published": "datetime64[us, UTC]",
     "first_seen": "datetime64[us, UTC]",

@@ -77,8 +77,22 @@ def truth(tmp_path_factory, brokers, instance) -> pd.DataFrame:
     return candles(sound)
 
 
-def impossible(app: Any) -> Any:
-    """A broker whose highs and lows are exchanged: well-formed, and never true."""
+def exchanged(candle: dict[str, Any]) -> None:
+    for side in ("bid", "mid", "ask"):
+        if side in candle:
+            candle[side]["h"], candle[side]["l"] = candle[side]["l"], candle[side]["h"]
+
+
+def absurd(candle: dict[str, Any]) -> None:
+    candle["time"] = "1e300"
+
+
+# Well-formed, and never true: highs and lows exchanged, and times that no calendar reaches.
+UNTRUE = {"impossible": exchanged, "absurd": absurd}
+
+
+def untrue(app: Any, change: Callable[[dict[str, Any]], None]) -> Any:
+    """A broker all of whose candles are changed."""
 
     async def answer(scope, receive, send) -> None:
         messages: list = []
@@ -92,9 +106,7 @@ def impossible(app: Any) -> Any:
         if b'"candles"' in body:
             told = json.loads(body)
             for candle in told["candles"]:
-                for side in ("bid", "mid", "ask"):
-                    if side in candle:
-                        candle[side]["h"], candle[side]["l"] = candle[side]["l"], candle[side]["h"]
+                change(candle)
             body = json.dumps(told).encode()
         kept = [(k, v) for k, v in start["headers"] if k.lower() != b"content-length"]
         await send({**start, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
@@ -117,7 +129,7 @@ FAULTS = ("slow", "garbage", "nonsense", "truncated", "rate_limited", "unauthori
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["dead", "impossible", *FAULTS])
+@pytest.mark.parametrize("kind", ["dead", *UNTRUE, *FAULTS])
 def test_when_the_first_source_fails_the_next_one_is_used(platform, brokers, truth, kind):
     bad, good = brokers
     with ExitStack() as stack:
@@ -144,8 +156,8 @@ def test_when_the_first_source_fails_the_next_one_is_used(platform, brokers, tru
 @contextmanager
 def failing(broker: OandaServer, kind: Any) -> Iterator[tuple[str, Callable[[], int]]]:
     """The broker, failing: (URL, how many requests it was asked)."""
-    if kind == "impossible":
-        door = FaultApp(impossible(broker.faults))
+    if kind in UNTRUE:
+        door = FaultApp(untrue(broker.faults, UNTRUE[kind]))
         with serve(door) as served:
             yield served.url, lambda: door.requests
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from fx_assets.lineage import Stamp
 from fx_assets.runs import steps, timings
 from fx_assets.runs.backfill.cut import Range, ranges
 from fx_assets.runs.backfill.estimate import Estimate, Estimator
+from fx_assets.runs.backfill.held import CHECK, TABLE, Held, suspects
 from fx_assets.runs.backfill.survey import Survey
 from fx_assets.runs.backfill.work import Work
 from fx_assets.runs.plan import PlannedRun, RunEvent
@@ -28,8 +29,7 @@ from fx_serving.client.files import atomic_write
 
 FEATURES = "gold/features"
 ONLINE_SESSIONS = 8  # the newest sessions of FEATURES, which online_features reads
-# Every failed run is followed by a new survey; a source that answers nothing must not be asked for ever.
-MAX_ATTEMPTS = 30
+# In a row. A failed run is followed by a new survey; each that made something leaves fewer to be made, so it ends.
 FRUITLESS_ATTEMPTS = 2
 
 Tell = Callable[[RunEvent], None]
@@ -104,7 +104,9 @@ class Backfill:
         place = lake_root(home, configuration.data.storage)
         self.home = home
         self.force = force
-        self.survey = Survey(configuration, Lake(place), Bronze(place), now, first, last, tables)
+        bronze = Bronze(place)
+        self.held = Held(home, bronze, configuration)
+        self.survey = Survey(configuration, Lake(place), bronze, now, first, last, tables, self.held)
         self.estimator = Estimator(timings.read(home), configuration)
         self._given_up: dict[str, set[str]] = {}
 
@@ -131,14 +133,15 @@ class Backfill:
         """
         outcome, first = Outcome(), plan
         fruitless = 0
-        for _ in range(MAX_ATTEMPTS):
-            if not plan.parts or fruitless >= FRUITLESS_ATTEMPTS:
-                break
+        while plan.parts and fruitless < FRUITLESS_ATTEMPTS:
             tell = follow(plan.parts)
             done: list[int] = []
+            clocks: set[int] = set()
 
-            def note(event: RunEvent, tell: Tell = tell, done: list[int] = done) -> None:
+            def note(event: RunEvent, tell: Tell = tell, done: list[int] = done, clocks: set[int] = clocks) -> None:
                 outcome.count(event)
+                if event.kind == "check_failed" and event.text == CHECK:
+                    clocks.add(event.run)
                 if event.kind == "finished" and event.ok:
                     done.append(event.run)
                 tell(event)
@@ -147,9 +150,11 @@ class Backfill:
                 execute_plan([self.planned(part) for part in plan.parts], environment, log, note)
             except RunFailed as error:
                 outcome.fail(error)
+                self._judge(plan.parts, done, clocks)
                 plan, progress = self._after_failure(plan, done)
                 fruitless = 0 if progress else fruitless + 1
             else:
+                self._judge(plan.parts, done, clocks)
                 plan = replace(plan, parts=[])
         outcome.left = self.survey.work()
         found_bad = outcome.left.count(outcome.left.blocked) > first.work.count(first.work.blocked)
@@ -181,10 +186,22 @@ class Backfill:
             after = self.plan()
         return after, progress
 
+    def _judge(self, parts: Sequence[Range], done: Sequence[int], clocks: Collection[int]) -> None:
+        """Hold back the sessions whose clocks failed a run, and free those of runs whose clocks were right."""
+        for number, part in enumerate(parts):
+            if TABLE not in part.tables:
+                continue
+            if number in clocks:
+                keys = [key for key in self.survey.sessions if part.first <= key <= part.last]
+                survey = self.survey
+                self.held.hold(suspects(survey.lake, survey.configuration, part.first, part.last, keys, survey.now))
+            elif number in done:
+                self.held.release(part.first, part.last)
+
     def _give_up(self, parts: Sequence[Range]) -> None:
         for part in parts:
             for table in part.tables:
-                keys = [key for key in self.survey.sessions if part.first <= key <= part.last]
+                keys = [key for key in self.survey.calendar if part.first <= key <= part.last]
                 self._given_up.setdefault(table, set()).update(keys)
 
     @property

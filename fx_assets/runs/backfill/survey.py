@@ -13,6 +13,7 @@ from fx_assets.errors import ConfigError
 from fx_assets.inputs import BRONZE, Input, table_inputs
 from fx_assets.lake import Lake
 from fx_assets.lineage import Lineage
+from fx_assets.runs.backfill.held import TABLE, Held
 from fx_assets.runs.backfill.work import CURRENT, FETCH, Work, in_order, with_ancestors, work
 from fx_assets.runs.sessions import begun_sessions, chosen_sessions
 from fx_assets.schemas import build_schemas
@@ -49,6 +50,7 @@ class Survey:
     first: str | None = None
     last: str | None = None
     tables: Collection[str] = ()
+    held: Held | None = None
     inputs: Mapping[str, Mapping[str, Input]] = field(init=False)
     calendar: list[str] = field(init=False)
     sessions: list[str] = field(init=False)
@@ -68,13 +70,33 @@ class Survey:
         instruments = {CANDLES: list(self.configuration.instruments.instruments), NEWS: [ALL_NEWS]}
         schemas = build_schemas(self.configuration)
         lineage = Lineage(self.lake, self.bronze, schemas, self.inputs, self.calendar, instruments)
+        beyond = self._beyond(tables)
+        sessions = [*beyond, *self.sessions]
         states = {
-            table: self._bronze(table) if table.startswith(BRONZE) else lineage.states(table, self.sessions)
+            table: self._bronze(table) if table.startswith(BRONZE) else lineage.states(table, sessions)
             for table in tables
         }
         # What no source is asked for cannot be fetched again either.
         forced = [t for t in self.named if force and (not t.startswith(BRONZE) or self.fetched[t])]
-        return work(self.sessions, tables, self.inputs, states, forced, given_up, made_together(self.inputs))
+        held = (TABLE, self.held.sessions() if self.held else ())
+        together = made_together(self.inputs)
+        found = work(sessions, tables, self.inputs, states, forced, given_up, together, held, beyond)
+        if beyond and not any(row[: len(beyond)].any() for row in found.due.values()):
+            return work(self.sessions, tables, self.inputs, states, forced, given_up, together, held)
+        return found
+
+    def _beyond(self, tables: Sequence[str]) -> dict[str, list[str]]:
+        """Sessions before the range, with the tables made there that look ahead into it."""
+        start, found = self.calendar.index(self.sessions[0]), {}
+        for table in tables:
+            ahead = max((source.ahead for source in self.inputs.get(table, {}).values()), default=0)
+            before = self.calendar[max(0, start - ahead) : start]
+            if before:
+                exists = set(self.lake.keys(table))
+                for key in before:
+                    if key in exists:
+                        found.setdefault(key, []).append(table)
+        return dict(sorted(found.items()))
 
     def _bronze(self, table: str) -> dict[str, str]:
         """FETCH or CURRENT by session."""

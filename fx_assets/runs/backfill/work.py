@@ -26,7 +26,8 @@ class Work:
 
     tables: in the order they depend on each other, bronze first. due: what is to be made. missing: those of `due`
     that do not exist. refused: partitions with problems, on which nothing is built until what they were made of
-    changes. blocked: those of the same session that would be built on them; an older version of them may exist.
+    changes. blocked: those of the same session that would be built on them; an older version of them may exist. held:
+    the sessions among `refused` whose week, not whose stamp, has the problem.
     """
 
     sessions: list[str]
@@ -35,6 +36,7 @@ class Work:
     missing: dict[str, Row] = field(default_factory=dict)
     refused: dict[str, Row] = field(default_factory=dict)
     blocked: dict[str, Row] = field(default_factory=dict)
+    held: list[str] = field(default_factory=list)
 
     def count(self, rows: Mapping[str, Row]) -> int:
         """How many partitions."""
@@ -90,13 +92,16 @@ def work(
     forced: Collection[str] = (),
     given_up: Mapping[str, Collection[str]] | None = None,
     together: Sequence[Collection[str]] = (),
+    held: tuple[str, Collection[str]] = ("", ()),
+    beyond: Mapping[str, Collection[str]] | None = None,
 ) -> Work:
     """What is due among `tables` (ordered) in `sessions` (sorted).
 
     states: by table and session, one of MISSING, OUTDATED, BLOCKED (it has problems) and CURRENT, as the lake is now;
     of bronze tables FETCH or CURRENT. A change reaches whatever takes it as an input, neighbours included. forced:
     tables that are made whatever their state. given_up: partitions that are not tried again. together: tables that
-    one step makes.
+    one step makes. held: a table, and sessions of it on which nothing is built, not even by those that look back or
+    ahead at them. beyond: sessions that were not asked for, each with the tables that a change may reach there.
     """
     made = Work(list(sessions), list(tables))
     nothing = np.zeros(len(sessions), bool)
@@ -109,19 +114,28 @@ def work(
         return np.array([key in keys for key in sessions], bool)
 
     bad: dict[str, Row] = {}
+    reach = beyond or {}
+    asked = ~chosen(reach)
+    kept = chosen(held[1])
     for group in _groups(tables, together):
         wanted, stuck = nothing.copy(), nothing.copy()
         for table in group:
-            wanted |= row(table, MISSING, OUTDATED, FETCH) | (table in forced)
+            wanted |= row(table, MISSING, OUTDATED, FETCH) | (asked & (table in forced))
             for source in inputs.get(table, {}).values():
                 if source.table in made.due:
                     wanted |= spread(made.due[source.table], source.before, source.ahead)
                     stuck |= bad[source.table]
+                    if source.table == held[0]:
+                        stuck |= spread(kept & ~made.due[held[0]], source.before, source.ahead)
         for table in group:
             lost = chosen(set((given_up or {}).get(table, ())))
-            made.due[table] = wanted & ~stuck & ~lost
+            may = asked | np.array([table in reach.get(key, ()) for key in sessions], bool)
+            made.due[table] = wanted & may & ~stuck & ~lost
             made.missing[table] = made.due[table] & row(table, MISSING, FETCH)
             made.refused[table] = row(table, BLOCKED) & ~made.due[table]
+            if table == held[0]:
+                made.refused[table] |= kept & ~made.due[table]
+                made.held.extend(made.keys(kept & ~made.due[table]))
             made.blocked[table] = stuck & ~lost
             bad[table] = made.refused[table] | made.blocked[table] | (wanted & lost)
     return made

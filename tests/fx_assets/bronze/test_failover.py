@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from fx_assets.bronze.failover import FAILURES, LONGEST_REST_S, REST_S, Breaker
+from fx_assets.errors import MissingData
 from fx_assets.sources import SourceError, SourceRefused
 from tests.fx_assets.bronze.answers import asked, bars, dead, sources
 
@@ -101,6 +102,25 @@ def test_a_source_is_made_once_for_all_threads_and_closed_at_the_end():
     with sources(oanda=bars()) as made:
         ask(made)
     assert made._made["oanda"].closed
+
+
+@pytest.mark.parametrize("error", [ValueError("token=hunter2"), OverflowError("x"), KeyError("candles")])
+def test_an_answer_that_breaks_its_reader_is_a_failure_of_the_source(error):
+    made = sources(Clock(), oanda=error)
+    for _ in range(FAILURES):
+        with pytest.raises(SourceError) as caught:
+            ask(made)
+        assert str(caught.value) == f"oanda: its answer could not be used ({type(error).__name__})"
+    with pytest.raises(SourceError, match="left out after 3 failures"):
+        ask(made)
+    (said,) = made.passed_over()
+    assert (said["source"], said["times"]) == ("oanda", FAILURES)
+    assert "hunter2" not in str(said)
+
+
+def test_an_error_of_ours_keeps_its_remedy():
+    with pytest.raises(MissingData, match="Run x"):
+        ask(sources(oanda=MissingData("table: is missing. Run x.")))
 
 
 def test_a_source_that_cannot_be_made_is_passed_over(monkeypatch):

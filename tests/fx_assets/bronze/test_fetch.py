@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fx_assets.bronze.due import due, newest_fetches
 from fx_assets.bronze.fetch import Moment, fetch_candles, fetch_news
 from fx_assets.bronze.files import ALL_NEWS, CANDLES, NEWS, Bronze
 from fx_assets.bronze.report import failures_table, fetch_table, summary
@@ -115,12 +116,42 @@ def test_a_source_without_candles_while_the_market_was_open_is_followed_by_the_n
     none = bars().iloc[:0]
     (file,) = fetch(bronze, sources(oanda=none, binance=bars()), "oanda", "binance").files
     assert file.source == "binance"
-    made = sources(oanda=none, binance=dead("binance"))
+    made = sources(oanda=none, binance=SourceRefused("binance: no GBP_USD (400)."))
     (file,) = fetch(bronze, made, "oanda", "binance", session="2021-03-02").files
     assert (file.source, file.rows) == ("oanda", 0), "an answer without candles is better than none"
     made = sources(oanda=none, binance=bars())
     assert fetch(bronze, made, "oanda", "binance", session="2020-12-24").files[0].rows == 0
     assert asked(made, "binance") == [], "at Christmas nobody else has to be asked"
+
+
+def test_no_candles_are_not_an_answer_while_another_source_may_still_have_them(bronze):
+    none, wall = bars().iloc[:0], NOW + timedelta(days=1)
+    made = sources(oanda=none, binance=dead("binance"))
+    with pytest.raises(StoreError, match=r"binance: does not answer.* \| oanda: has no candles of it"):
+        fetch(bronze, made, "oanda", "binance")
+    assert bronze.sessions(CANDLES) == {}
+    running = Moment(session_bounds(SESSION)[0] + timedelta(hours=5), NOW)
+    (file,) = fetch(bronze, made, "oanda", "binance", moment=running).files
+    assert (file.source, file.rows) == ("oanda", 0), "the running session is asked for again anyway"
+    made = sources(oanda=none, binance=bars())
+    assert fetch(bronze, made, "oanda", "binance", moment=Moment(MOMENT.now, wall)).files[0].rows == 24
+
+
+def test_a_session_that_was_half_fetched_under_an_earlier_clock_is_fetched_as_a_whole(bronze, monkeypatch):
+    def backfill(now: str) -> dict[str, list[str]]:
+        """What is due by a data clock that stands still, all of it fetched."""
+        monkeypatch.setenv("FX_CLOCK", now)
+        moment = Moment(datetime.fromisoformat(now), datetime.now(UTC))
+        lacking = due(["2021-03-01", "2021-03-02"], ["GBP_USD"], newest_fetches(bronze, CANDLES), moment.now)
+        for session in lacking:
+            fetch(bronze, sources(), "sample", session=session, moment=moment)
+        return lacking
+
+    both = {session: ["GBP_USD"] for session in ("2021-03-01", "2021-03-02")}
+    assert backfill("2021-03-03T12:00+00:00") == both
+    assert backfill("2021-03-05T12:00+00:00") == {"2021-03-02": ["GBP_USD"]}
+    assert bronze.read(CANDLES, ["2021-03-02"], ["GBP_USD"])["time"].nunique() == 24
+    assert backfill("2021-03-05T12:00+00:00") == {}
 
 
 def test_when_nobody_answers_nothing_is_written_and_all_are_quoted(bronze, tmp_path):
@@ -170,6 +201,19 @@ def test_news_sources_complete_each_other(bronze):
     with pytest.raises(StoreError, match="news, session 2021-03-01: no source answered"):
         fetch_news(bronze, made, ["finnhub"], SESSION, MOMENT)
     assert fetch_news(bronze, made, [], SESSION, MOMENT).files == ()
+
+
+def test_news_that_one_source_failed_to_give_for_now_are_asked_for_again(bronze):
+    def fetch_and_ask_what_is_due(names: list[str], **answers) -> list[str]:
+        moment = Moment(MOMENT.now, datetime.now(UTC))
+        fetch_news(bronze, sources(**answers), names, SESSION, moment)
+        return list(due([SESSION], [ALL_NEWS], newest_fetches(bronze, NEWS), moment.now))
+
+    names = ["rss", "finnhub"]
+    assert fetch_and_ask_what_is_due(names, rss=headlines("a"), finnhub=dead("finnhub")) == [SESSION]
+    refused = SourceRefused("finnhub: 401. Set FINNHUB_API_KEY.")
+    assert fetch_and_ask_what_is_due(names, rss=headlines("a"), finnhub=refused) == []
+    assert fetch_and_ask_what_is_due(names, rss=headlines("a"), finnhub=headlines("b")) == []
 
 
 def test_the_table_of_fetches_shows_the_newest_sessions():

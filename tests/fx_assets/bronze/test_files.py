@@ -207,6 +207,21 @@ def test_the_digest_knows_new_rows_from_repeated_ones(bronze):
     assert fetch(1, 6, instrument="Y") != only_x
 
 
+def test_a_part_of_a_session_differs_from_the_whole_by_its_name_only(bronze, tmp_path):
+    whole = Bronze(tmp_path / "whole")
+    a = bronze.append(CANDLES, "X", SESSION, "s", rows(3), NOW, part=True)
+    b = whole.append(CANDLES, "X", SESSION, "s", rows(3), NOW)
+    assert a.path == b.path.replace(".ndjson.gz", "-part.ndjson.gz")
+    assert content(bronze, a.path) == content(whole, b.path)
+    digest = bronze.digest(CANDLES, SESSION, ["X"])
+    assert digest == whole.digest(CANDLES, SESSION, ["X"])
+    bronze.append(CANDLES, "X", SESSION, "s", rows(3), NOW + timedelta(seconds=1))
+    assert bronze.digest(CANDLES, SESSION, ["X"]) == digest, "the whole brought nothing new"
+    assert len(bronze.read(CANDLES, [SESSION], ["X"])) == 6
+    assert len(Bronze(bronze.store, NOW).read(CANDLES, [SESSION], ["X"])) == 3
+    assert Bronze(bronze.store, NOW - timedelta(seconds=1)).sessions(CANDLES, ["X"]) == {"X": set()}
+
+
 @given(
     values=st.lists(st.floats(allow_nan=True, allow_infinity=False), min_size=1, max_size=30),
     text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40),

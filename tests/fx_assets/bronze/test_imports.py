@@ -48,6 +48,7 @@ def test_only_a_file_without_volume_is_warned_about(importing):
         (bars(), {"granularity": "M5"}, ConfigError, "GBP_USD.granularity is H1, the file's is M5. Change one"),
         (bars(), {"granularity": "H2"}, ConfigError, "'H2' is not one of M1"),
         (bars(freq="5min"), {}, DataError, "only 0 days 00:05:00 apart"),
+        (bars(freq="4h"), {}, DataError, "usually 0 days 04:00:00 apart, bars of 60 minutes are not. State the file"),
         (bars("2021-03-01T22:30Z"), {}, DataError, "48 rows do not start on a multiple of the bar length"),
         (bars("2022-03-04T20:00Z", 60), {}, DataError, "instruments.yaml has 2020-09-30 to 2022-03-03. Set sess"),
         (bars().assign(low=0.0), {}, DataError, "a price is not positive"),

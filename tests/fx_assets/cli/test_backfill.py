@@ -21,6 +21,8 @@ from tests.fx_assets.cli.conftest import files_below
 from tests.fx_assets.small import INSTRUMENTS, changed, write_config
 from tests.servers.platform import fx
 
+pytestmark = pytest.mark.slow
+
 FIRST, LAST = "2021-01-03", "2021-01-10"
 SESSIONS = ["2021-01-03", "2021-01-04", "2021-01-05", "2021-01-06", "2021-01-07", "2021-01-10"]
 LAKE_TABLES = [table for table in TABLES if not table.startswith("bronze")]

@@ -46,6 +46,15 @@ def test_each_instrument_has_lag_limit_and_verdict(home, status):
     assert cells(lines, "silver/candles", "1")[2:] == ["2021-03-09", "2021-03-09", "2021-03-10 12:00", "0.5 h"]
 
 
+def test_a_quarantined_candle_is_no_obstacle(home, status):
+    put(home, "silver/quarantine", GBP_USD="2021-03-10T11:00")
+    lake = Lake(home / "lake")
+    frame = lake.read("silver/quarantine", ["2021-03-09"])["2021-03-09"].drop(columns="available_at")
+    lake.write("silver/quarantine", {"2021-03-09": frame})
+    found = cells(status(), "silver/quarantine", "1")
+    assert found[2:] == ["2021-03-09", "2021-03-09", "2021-03-10 11:00", "1.5 h"]
+
+
 def test_the_market_is_open_until_or_closed_until(home, status, monkeypatch):
     assert status()[0] == (
         "market fx (GBP_USD, USD_JPY) at 2021-03-10 12:30 UTC (Wed 07:30 New York): "

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fx_assets.configuration import Quality
+from fx_assets.quality.market import Listed, Market
 from tests.fx_assets.quality.market_data import changed, fetched, hours, market_of, reasons, recorded, screened, value
 
 
@@ -86,6 +88,15 @@ def recorded_path():
     from tests.fx_assets.quality.market_data import DEFECTS
 
     return DEFECTS / "oanda_usdsgd_h1_2025-03-02.parquet"
+
+
+def test_a_weekend_is_none_for_what_trades_all_week_and_still_one_for_the_rest():
+    """With an instrument of the first kind, Saturday is a session of its own."""
+    saturday = hours("2021-03-06", ("EUR_USD", "BTC_USD")).assign(session="2021-03-06")
+    listed = (Listed("EUR_USD", 60, "fx", 0.00012), Listed("BTC_USD", 60, "always", 10.0))
+    found = screened(saturday, Market(listed, Quality(), {}, all_week=True))
+    assert set(found.good["instrument"]) == {"BTC_USD"}
+    assert reasons(found)["closed_market"] == 24
 
 
 def test_a_weekend_filled_with_the_last_price_is_not_trading():

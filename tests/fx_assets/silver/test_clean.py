@@ -40,6 +40,9 @@ def test_which_candles_can_be_true(change, valid):
     assert valid_candles(fetched(change)).tolist() == [valid]
 
 
+DAY = "2021-02-28"  # the session of 2021-03-01 until 22:00 UTC
+
+
 def seen(rows: list[tuple[str, str, str, str]]) -> pd.DataFrame:
     """Bronze rows of news from (session, headline, published, first seen), the times on 2021-03-01."""
     frame = pd.DataFrame(rows, columns=["session", "headline", "published", "first_seen"])
@@ -49,7 +52,7 @@ def seen(rows: list[tuple[str, str, str, str]]) -> pd.DataFrame:
 
 
 def test_headlines_are_known_from_the_later_of_published_and_seen():
-    known = headlines(seen([("s", "a", "10:00", "11:00"), ("s", "b", "12:00", "10:30")]))
+    known = headlines(seen([(DAY, "a", "10:00", "11:00"), (DAY, "b", "12:00", "10:30")]))
     assert dict(zip(known["headline"], known["available_at"].dt.strftime("%H:%M"), strict=True)) == {
         "a": "11:00",
         "b": "12:00",
@@ -58,12 +61,18 @@ def test_headlines_are_known_from_the_later_of_published_and_seen():
 
 
 def test_a_headline_that_every_fetch_brings_again_is_there_once_and_known_since_it_was_first_seen():
-    polls = [("s", "Fed holds rates", "10:00", f"10:{minute:02}") for minute in (5, 10, 15)]
-    known = headlines(seen([*polls, ("s", "FED HOLDS RATES!", "10:20", "10:30")]))
+    polls = [(DAY, "Fed holds rates", "10:00", f"10:{minute:02}") for minute in (5, 10, 15)]
+    known = headlines(seen([*polls, (DAY, "FED HOLDS RATES!", "10:20", "10:30")]))
     assert known["available_at"].dt.strftime("%H:%M").tolist() == ["10:05"]
 
 
 def test_the_same_headline_of_another_session_is_another_one():
     """Otherwise a session's headlines would depend on which others are made with it."""
-    rows = [("s", "Fed holds rates", "10:00", "10:05"), ("t", "Fed holds rates", "22:30", "22:35")]
+    rows = [(DAY, "Fed holds rates", "10:00", "10:05"), ("2021-03-01", "Fed holds rates", "22:30", "22:35")]
     assert len(headlines(seen(rows))) == 2
+
+
+def test_a_headline_from_the_future_stays_in_the_session_that_saw_it():
+    """A run over one session and a run over many would otherwise put it in different places, or nowhere."""
+    known = headlines(seen([(DAY, "Fed holds rates", "22:30", "21:30")]))
+    assert known["available_at"].tolist() == [pd.Timestamp("2021-03-01T21:59:59.999999Z")]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fx_assets.errors import DataError
-from fx_assets.sources.candle_file import read_candle_file
+from fx_assets.sources.candle_file import longer_bars, read_candle_file
 
 COLUMNS = ["time", "open", "high", "low", "close", "volume"]
 
@@ -266,3 +266,23 @@ def test_no_file_and_a_folder(tmp_path):
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(DataError, match=r"cannot be read as \.csv: .*directory"):
         read_candle_file(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("step", "minutes", "longer"),
+    [("1h", 1, True), ("5min", 1, True), ("1h", 30, True), ("7D", 1440, True), ("1h", 60, False), ("1D", 1440, False)],
+)
+def test_longer_bars_are_told_by_their_usual_distance(step, minutes, longer):
+    times = pd.Series(pd.date_range("2021-03-01", periods=200, freq=step, tz="UTC"))
+    times = times[(times.dt.dayofweek < 5) | (step == "7D")].drop(index=[7, 8, 30])
+    found = longer_bars(pd.concat([times, times.tail(3)]).sample(frac=1, random_state=1), minutes)
+    assert found == (pd.Timedelta(step) if longer else None)
+
+
+def test_bars_that_little_was_traded_in_and_single_rows_are_not_longer_ones():
+    every = pd.Series(pd.date_range("2021-03-01", periods=5000, freq="1min", tz="UTC"))
+    for share in (0.5, 0.2, 0.1):
+        traded = every[np.random.default_rng(3).random(len(every)) < share]
+        assert longer_bars(traded, 1) is None, share
+    for count in range(3):
+        assert longer_bars(every[::60].head(count), 1) is None

@@ -138,6 +138,13 @@ def test_few_unreadable_times_are_left_out_with_a_warning_and_many_refused(tmp_p
         ask(path)
 
 
+def test_longer_bars_are_not_read_as_shorter_ones(tmp_path):
+    """They would count as known a minute after their open."""
+    path = write(candles(), tmp_path / "EUR_USD.csv")
+    with pytest.raises(SourceError, match=r"EUR_USD\.csv: rows are usually 0 days 01:00:00 apart, M1 candles are not"):
+        ask(path, granularity="M1")
+
+
 def test_running_candles_are_left_out(tmp_path):
     frame = candles(count=5).assign(complete=[True] * 4 + [False])
     assert len(ask(write(frame, tmp_path / "EUR_USD.csv"))) == 4

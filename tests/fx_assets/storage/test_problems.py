@@ -10,8 +10,9 @@ from fx_assets.errors import StoreError
 from fx_assets.storage import open_store
 from fx_assets.storage.local import LocalStore
 from fx_assets.storage.objects import ObjectStore
-from fx_assets.storage.problems import disk_problem, object_problem, without_secrets
+from fx_assets.storage.problems import disk_fault, disk_problem, object_problem, without_secrets
 from fx_assets.storage.room import check_room
+from fx_serving.client.files import atomic_write
 
 SECRET = st.text("abcdefXYZ0189+=%-_.", min_size=8, max_size=40)
 
@@ -42,6 +43,27 @@ def test_each_cause_has_its_words_and_remedy(tmp_path, number, told):
     assert isinstance(problem, StoreError)
     assert str(problem).startswith(f"{tmp_path}/not/yet/there/x: cannot be written: {told}")
     assert "Everything that was there before is untouched. " in str(problem)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_file_that_another_user_owns_is_told_and_other_rights_are_not_taken_for_files(number):
+    fault = disk_fault(OSError(number, "no", "/somewhere/x"))
+    assert fault is not None
+    assert str(fault).startswith("/somewhere/x: cannot be read or written: permission is denied")
+    assert "Give this user" in str(fault)
+    assert disk_fault(OSError(number, "no")) is None  # a port, or a process: no file is named
+
+
+def test_an_atomic_write_names_the_file_whatever_fails(tmp_path, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        atomic_write(tmp_path / "x", b"1")
+    fault = disk_fault(caught.value)
+    assert str(fault).startswith(f"{tmp_path}/x: cannot be written: the disk is full")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_object_store_is_told_without_its_password():
