@@ -35,8 +35,9 @@ def rollback_data(
     from fx_assets.errors import ConfigError
     from fx_assets.lake import Lake, lake_root
     from fx_assets.resources.home import AS_OF
-    from fx_assets.runs.rollback import rollback_run
-    from fx_assets.runs.start import execute_plan
+    from fx_assets.runs.backfill.drive import only_one
+    from fx_assets.runs.rollback import rest_of_rollback, rollback_run
+    from fx_assets.runs.start import RunFailed, execute_plan
     from fx_assets.stack.environment import environment
     from fx_serving.client.clock import parse_utc, to_iso
 
@@ -47,13 +48,28 @@ def rollback_data(
         raise ConfigError(f"--as-of: {error}.") from None
     folder = use_home(home)
     configuration = load_configuration()
-    plan = rollback_run(Lake(lake_root(folder, configuration.data.storage)), configuration, moment, first, last)
+    lake = Lake(lake_root(folder, configuration.data.storage))
+    plan = rollback_run(lake, configuration, moment, first, last)
     if plan is None:
         typer.secho(f"nothing was fetched after {to_iso(moment)} that silver and gold are made of", fg="green")
         return
     variables = {**environment(folder, configuration), AS_OF: to_iso(moment)}
-    plans = {"rollback": plan}
-    with RunProgress() as progress:
-        execute_plan(list(plans.values()), variables, folder / "logs" / "rollback.log", progress.follow(plans))
+    log = folder / "logs" / "rollback.log"
+    with only_one(folder), RunProgress() as progress:
+        failed: RunFailed | None = None
+        plans = {"from bronze": plan}
+        try:
+            execute_plan([plan], variables, log, progress.follow(plans))
+        except RunFailed as error:
+            failed = error  # a check that blocks sessions also fails the run that finds them
+        rest, blocked = rest_of_rollback(lake, plan)
+        if failed is not None and not blocked:
+            raise failed
+        plans = {f"{run.first} to {run.last}": run for run in rest}
+        if rest:
+            execute_plan(rest, variables, log, progress.follow(plans))
     typer.secho(f"sessions {plan.first} to {plan.last} are as of {to_iso(moment)}", fg="green")
+    if blocked:
+        named = ", ".join(blocked[:5]) + (f" and {len(blocked) - 5} more" if len(blocked) > 5 else "")
+        typer.secho(f"blocked then as now, and nothing is built on them: {named} (fx quality tells why)", fg="yellow")
     typer.echo("to undo it:  fx backfill")

@@ -1,19 +1,24 @@
-"""Which sessions a rollback of silver and gold concerns: pure reading, nothing is started."""
+"""Which sessions a rollback of silver and gold concerns, and in which runs: pure reading, nothing is started."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 
 from fx_assets.bronze.files import ALL_NEWS, CANDLES, NEWS, Bronze
 from fx_assets.configuration import Configuration
 from fx_assets.errors import ConfigError
+from fx_assets.inputs import table_inputs
 from fx_assets.lake import Lake
 from fx_assets.runs.plan import PlannedRun
 from fx_assets.runs.steps import TABLES
 from fx_assets.storage import Store
 
-MADE = [table for table in TABLES if not table.startswith("bronze/")]
+# Made from bronze itself: what the checks say of them decides which sessions the rest may be made of.
+FROM_BRONZE = ["silver/candles", "silver/quarantine", "silver/news_sentiment"]
+REST = [table for table in TABLES if not table.startswith("bronze/") and table not in FROM_BRONZE]
+TAGS = {"fx/command": "rollback-data"}
 
 
 def changed_since(store: Store, configuration: Configuration, sessions: Sequence[str], as_of: datetime) -> list[str]:
@@ -30,7 +35,7 @@ def changed_since(store: Store, configuration: Configuration, sessions: Sequence
 def rollback_run(
     lake: Lake, configuration: Configuration, as_of: datetime, first: str | None = None, last: str | None = None
 ) -> PlannedRun | None:
-    """One run over silver and gold; None when no fetch after `as_of` matters to what was made.
+    """The first run, over the tables made from bronze; None when no fetch after `as_of` matters to what was made.
 
     Without `first` and `last`: from the session before the first changed one (whose labels look ahead) to the newest
     one made (whose features look back). Raises ConfigError for a range in which nothing was made.
@@ -47,5 +52,15 @@ def rollback_run(
         changed = changed_since(lake.store, configuration, chosen, as_of)
         if not changed:
             return None
-        chosen = chosen[max(0, chosen.index(changed[0]) - 1) :]
-    return PlannedRun(assets=MADE, first=chosen[0], last=chosen[-1], tags={"fx/command": "rollback-data"})
+        ahead = table_inputs(configuration)["gold/labels"]["candles"].ahead
+        chosen = chosen[max(0, chosen.index(changed[0]) - ahead) :]
+    return PlannedRun(assets=FROM_BRONZE, first=chosen[0], last=chosen[-1], tags=TAGS)
+
+
+def rest_of_rollback(lake: Lake, first: PlannedRun) -> tuple[list[PlannedRun], list[str]]:
+    """What follows the first run: a run over each stretch of its sessions without problems; and the other sessions."""
+    stamps = lake.stamps("silver/candles")
+    keys = [key for key in sorted(stamps) if str(first.first) <= key <= str(first.last)]
+    blocked = [key for key in keys if (stamp := stamps[key]) is not None and stamp.problems]
+    stretches = [list(part) for good, part in groupby(keys, lambda key: key not in blocked) if good]
+    return [PlannedRun(assets=REST, first=part[0], last=part[-1], tags=TAGS) for part in stretches], blocked

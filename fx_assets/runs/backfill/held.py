@@ -11,6 +11,7 @@ import msgspec
 
 from fx_assets.bronze.files import CANDLES, Bronze
 from fx_assets.configuration import Configuration
+from fx_assets.errors import DataError
 from fx_assets.lake import Lake
 from fx_serving.client.files import atomic_write
 
@@ -55,6 +56,10 @@ class Held:
             return msgspec.json.decode(self._path.read_bytes(), type=list[dict[str, str]])
         except FileNotFoundError:
             return []
+        except msgspec.MsgspecError as error:
+            raise DataError(
+                f"{self._path}: cannot be read: {error}. Remove it, and call `fx backfill` again."
+            ) from None
 
     def _write(self, groups: list[dict[str, str]]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fx_assets.bronze.files import CANDLES, Bronze
+from fx_assets.sessions import session_keys
 from tests.fx_assets.cli.conftest import files_below, write_csv
 from tests.fx_assets.small import write_config
 
@@ -103,6 +104,27 @@ def test_rolling_back_makes_the_very_bytes_of_that_time(call, home, imported, tm
     assert call(*made)[0] == 0
     assert silver(home) == second, "a backfill takes every fetch again"
     assert len(Bronze(home / "lake").files(CANDLES, "2020-10-14", ["GBP_USD"])) == 2
+
+
+@pytest.mark.slow
+def test_rolling_back_leaves_out_what_was_blocked_and_makes_the_rest(call, home, imported, tmp_path):
+    """A session that was bad all along must not keep the others from being rolled back."""
+    flat = imported.copy()
+    bad = session_keys(flat["time"]) == "2020-10-13"
+    flat.loc[bad, ["open", "high", "low", "close"]] = 1.3
+    call("import", write_csv(flat, tmp_path / "flat.csv"), *GIVEN)
+    made = ("backfill", "--from", "2020-10-11", "--to", "2020-10-19", "--tables", "silver/technical")
+    assert call(*made)[0] == 1
+    first = files_below(home / "lake" / "silver" / "technical")
+    assert not any("2020-10-13" in path for path in first)
+    moment = datetime.now(UTC).isoformat()
+    time.sleep(0.01)
+    call("import", write_csv(corrected(imported), tmp_path / "second.csv"), *GIVEN)
+    assert call(*made)[0] == 0
+    code, said = call("rollback-data", "--as-of", moment, "--from", "2020-10-11", "--to", "2020-10-19")
+    assert (code, "nothing is built on them: 2020-10-13 (fx quality tells why)" in said) == (0, True), said
+    after = files_below(home / "lake" / "silver" / "technical")
+    assert {path: after[path] for path in first} == first
 
 
 @pytest.mark.parametrize(

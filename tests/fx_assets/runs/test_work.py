@@ -206,3 +206,18 @@ def test_no_run_is_longer_than_it_may_be(longest):
     empty = {t: dict.fromkeys(DAYS, MISSING) for t in ORDER}
     parts = ranges(work(DAYS, ORDER, INPUTS, empty), INPUTS, lambda tables: longest)
     assert all(part.sessions <= (longest or 12) for part in parts)
+
+
+def test_nothing_is_built_on_held_sessions_nor_on_what_looks_at_them():
+    fresh = states(technical=dict.fromkeys(DAYS, MISSING), features=dict.fromkeys(DAYS, MISSING))
+    todo = work(DAYS, ORDER, INPUTS, fresh, held=(SILVER, DAYS[4:6]))
+    assert due(todo)[TECHNICAL] == ["01", "02", "03", "04", "10", "11", "12"]  # it looks three sessions back
+    assert todo.held == DAYS[4:6]
+
+
+def test_a_label_before_the_range_is_made_again_and_nothing_else_there():
+    before, asked = DAYS[0], DAYS[1:3]
+    fresh = states(silver={DAYS[1]: MISSING}, technical={before: MISSING, DAYS[1]: MISSING})
+    todo = work([before, *asked], ORDER, INPUTS, fresh, beyond={before: [LABELS]})
+    assert due(todo)[LABELS][0] == before[-2:]
+    assert before[-2:] not in due(todo)[TECHNICAL]
