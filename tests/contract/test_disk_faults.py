@@ -165,17 +165,14 @@ def test_a_write_to_a_full_disk_names_that_disk_and_not_the_working_folder(small
 
 def test_a_home_that_this_user_may_not_write_to_is_told(tmp_path: Path, program: Callable[[str, str], str]):
     setpriv = program("setpriv", "util-linux")
-    nobody = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable]
+    # root without its capabilities obeys permission bits, wherever the checkout lies; any other user does anyway.
+    plain = [setpriv, "--bounding-set=-all"] if os.geteuid() == 0 else []
     environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    if subprocess.run(
-        [*nobody, "-c", "import fx_assets.cli"], env=environment, cwd="/", capture_output=True
-    ).returncode:
-        pytest.skip("the user nobody cannot run this checkout. Run as root, with the checkout readable by all")
     home = tmp_path / "home"
-    home.mkdir(mode=0o700)
+    home.mkdir(mode=0o500)
     for command in (("practice",), ("up",), ("backfill", "--tables", "silver/candles")):
         ports = ["--port", str(free_port())] if command == ("practice",) else []
-        called = [*nobody, "-m", "fx_serving.cli", *command, *ports, "--home", str(home)]
+        called = [*plain, sys.executable, "-m", "fx_serving.cli", *command, *ports, "--home", str(home)]
         done = subprocess.run(called, env=environment, cwd="/", capture_output=True, text=True, timeout=120)
         assert (done.returncode, "permission is denied" in done.stderr) == (1, True), done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
