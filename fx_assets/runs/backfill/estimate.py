@@ -12,7 +12,7 @@ from fx_assets.runs.steps import ONLINE
 
 RUN_S = 240.0  # what one run should take at most, so that a crash costs no more
 SHORTEST_RUN = 20  # sessions; below that, runs would cost more than they save
-# Bytes of a bar in a table's Parquet file, and in bronze, beside a footer: measured on the sample.
+# Bytes of a bar in a table's Parquet file, and in bronze, beside a footer: rounded upwards, for `up to` on the screen.
 _BAR_BYTES = {"bronze/candles": 40, "gold/features": 700, "gold/market_features": 620}
 _AT_HAND = ("sample", "import", "synthetic", "file")  # sources that are no server
 _OTHER_BAR_BYTES, _FILE_BYTES = 150, 5_000
