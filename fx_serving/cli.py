@@ -137,6 +137,7 @@ def predict(
     ] = None,
     key: Annotated[str | None, typer.Option(help="Equal keys stay in one slot during a rollout.")] = None,
     slot: Annotated[str | None, typer.Option(help="Force blue (deployed) or green (candidate).")] = None,
+    show_features: Annotated[bool, typer.Option("--show-features", help="List every value that was scored.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -146,6 +147,8 @@ def predict(
     features = parse_pairs(feature or [], "--feature")
     answer = _ask(url, lambda c: c.predict(instrument, timestamp, model, features, key, slot))
     _show(answer, as_json, "prediction")
+    if show_features and not as_json:
+        _show(answer["features_used"], as_json, "features")
 
 
 @app.command()

@@ -22,7 +22,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 def prediction(answer: dict[str, Any]) -> None:
-    """One prediction: the answer on top, then the features it was made from."""
+    """One prediction."""
     table = Table(title=f"{answer['instrument']} at {answer['timestamp']}", show_header=False, title_justify="left")
     table.add_row("answer", f"[bold]{answer['label']}[/bold]")
     table.add_row("probability", f"{answer['prediction']:.4f}")
@@ -31,12 +31,17 @@ def prediction(answer: dict[str, Any]) -> None:
     table.add_row("model", f"{answer['model']} version {answer['model_version']}, {slot}")
     table.add_row("feature age", _age(answer["feature_age_s"]))
     table.add_row("prediction id", answer["prediction_id"])
+    table.add_row("features", f"{len(answer['features_used'])} values; --show-features lists them")
     console.print(table)
-    features = Table("feature", "value", title_justify="left")
-    features.columns[1].justify = "right"
-    for name, value in answer["features_used"].items():
-        features.add_row(name, f"{value:.6g}")
-    console.print(features)
+
+
+def features(used: dict[str, float]) -> None:
+    """The values that were scored, in the model's order."""
+    table = Table("feature", "value")
+    table.columns[1].justify = "right"
+    for name, value in used.items():
+        table.add_row(name, f"{value:.6g}")
+    console.print(table)
 
 
 def feedback(answer: dict[str, Any]) -> None:
