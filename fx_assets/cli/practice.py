@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fx_assets.cli.common import interrupt_on_signals, plain_errors
+from fx_assets.cli.common import plain_errors
 
 GRANULARITIES = ("M1", "M5", "M15", "M30", "H1")  # the shipped models look 60 minutes ahead
 
@@ -27,8 +27,9 @@ def practice(
         typer.Option(help="What time it is when the server starts, such as 2022-01-12T15:00:00Z.", metavar="INSTANT"),
     ] = None,
     granularity: Annotated[
-        str, typer.Option(help=f"Bars of a home that has no configuration yet: {' '.join(GRANULARITIES)}.")
-    ] = "M1",
+        str | None,
+        typer.Option(help=f"Bars of a home that has no configuration yet: {' '.join(GRANULARITIES)}. Default: M1."),
+    ] = None,
     port: Annotated[int, typer.Option(help="Port of the server.", min=1, max=65535)] = 8710,
 ) -> None:
     """Replay a history as a live broker account, so that the platform can be run live without one.
@@ -38,34 +39,33 @@ def practice(
     from fx_assets.errors import FxError
     from fx_assets.practice.clock import ReplayClock
     from fx_assets.practice.history import load_history
-    from fx_assets.practice.home import check_start, claim, configured_url, default_start, write_instruments
+    from fx_assets.practice.home import check_start, claim, default_start, overruled, write_instruments
+    from fx_assets.practice.interrupts import Interrupts
     from fx_assets.practice.server import serve_practice
     from fx_serving.client.home import fx_home
 
-    if granularity not in GRANULARITIES:
+    if granularity not in (None, *GRANULARITIES):
         raise FxError(f"--granularity: '{granularity}' is not one of {' '.join(GRANULARITIES)}.")
+    interrupts = Interrupts()
     folder = (home or fx_home() / "practice").expanduser().resolve()
-    claim(folder)
-    histories = load_history(history)
-    begin = default_start(histories) if start is None else _instant(start)
-    check_start(histories, begin)
-    interrupt_on_signals()
 
     def ready(url: str, clock: ReplayClock) -> None:
         typer.echo(f"{url} answers as a v20 account with {', '.join(histories)}; it is {begin:%A, %Y-%m-%d %H:%M} UTC")
-        if (written := write_instruments(folder, histories, url, begin, granularity)) is not None:
-            typer.echo(f"{written} written: {granularity} bars and the pricing stream of this server")
-        elif (configured := configured_url(folder)) != url:
-            typer.secho(
-                f"{folder}/config/instruments.yaml names {configured or 'no url'} for oanda: "
-                f"set sources.oanda.url and stream_url to {url}, or use --port",
-                fg="yellow",
-            )
+        bars = granularity or "M1"
+        if (written := write_instruments(folder, histories, url, begin, bars)) is not None:
+            typer.echo(f"{written} written: {bars} bars and the pricing stream of this server")
+        else:
+            for sentence in overruled(folder, histories, url, begin, granularity):
+                typer.secho(f"{folder}/config/instruments.yaml {sentence}", fg="yellow")
         typer.echo(f"next, in another terminal:  fx up --home {folder}")
         typer.echo("Ctrl-C here ends the server")
 
     with contextlib.suppress(KeyboardInterrupt):
-        serve_practice(folder, histories, begin, port, ready)
+        claim(folder)
+        histories = load_history(history)
+        begin = default_start(histories) if start is None else _instant(start)
+        check_start(histories, begin)
+        serve_practice(folder, histories, begin, port, ready, interrupts)
     typer.echo("stopped")
 
 

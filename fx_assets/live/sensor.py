@@ -12,6 +12,7 @@ from fx_assets.configuration import Configuration
 from fx_assets.freshness.failed_partitions import CHECK as ALL_SESSIONS
 from fx_assets.inputs import table_inputs
 from fx_assets.live.decide import Decision, State, decide
+from fx_assets.live.holds import held_back, in_words
 from fx_assets.live.newest import read_newest
 from fx_assets.live.retention import REASON_TAG, TAG
 from fx_assets.runs.steps import ONLINE, TABLES
@@ -66,14 +67,20 @@ def build_sensor(configuration: Configuration, stores: Stores, job: Any) -> dg.S
         decision = decide(configuration, clock.now(), state, streamed, since, _failed(context.instance))
         if not decision.reason:
             return dg.SkipReason(decision.skip)
-        request = _request(context, decision, registered=(stores.home / REGISTRY).is_file())
+        held = held_back(configuration, stores.home, decision.first, decision.last)
+        if held:
+            context.log.warning(in_words(held))
+            if not decision.fetches:
+                return dg.SkipReason(in_words(held))
+        keys = (CANDLES, NEWS) if held else selection(decision, registered=(stores.home / REGISTRY).is_file())
+        request = _request(context, decision, keys)
         return dg.SensorResult(run_requests=[request], cursor=msgspec.json.encode(decision.state).decode())
 
     return live
 
 
-def _request(context: dg.SensorEvaluationContext, decision: Decision, registered: bool) -> dg.RunRequest:
-    """The run of a decision. The batch is the wall clock's: a replay comes by the same moments again."""
+def _request(context: dg.SensorEvaluationContext, decision: Decision, names: Iterable[str]) -> dg.RunRequest:
+    """The run of a decision, over these assets. The batch is the wall clock's: a replay comes by its moments again."""
     batch = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     tags = {REASON_TAG: decision.reason}
     one = decision.first == decision.last
@@ -82,7 +89,7 @@ def _request(context: dg.SensorEvaluationContext, decision: Decision, registered
             "dagster/asset_partition_range_start": decision.first,
             "dagster/asset_partition_range_end": decision.last,
         }
-    keys = {dg.AssetKey(key.split("/")) for key in selection(decision, registered)}
+    keys = {dg.AssetKey(key.split("/")) for key in names}
     return dg.RunRequest(
         run_key=f"live-{decision.last}-{decision.reason}-{batch}",
         partition_key=decision.last if one else None,

@@ -100,11 +100,44 @@ def write_instruments(
     return path
 
 
-def configured_url(home: Path) -> str | None:
-    """The server that the home's instruments.yaml names, where it names one."""
+def overruled(
+    home: Path, histories: Mapping[str, History], url: str, start: datetime, granularity: str | None
+) -> list[str]:
+    """What the home's own instruments.yaml says otherwise than this server: one sentence each, with the option.
+
+    granularity: as given by the user, None if not given.
+    """
+    wrong: list[str] = []
+    configured = _configured(home, "sources", "oanda", "url")
+    if configured != url:
+        wrong.append(
+            f"names {configured or 'no url'} for oanda: set sources.oanda.url and stream_url to {url}, or use --port"
+        )
+    bars = _configured(home, "defaults", "granularity")
+    if granularity is not None and bars != granularity:
+        wrong.append(f"has {bars or 'the default'} bars, so --granularity {granularity} changes nothing")
+    named = _configured(home, "instruments")
+    named = set(named) if isinstance(named, dict) else set()
+    if missing := sorted(named - set(histories)):
+        wrong.append(f"asks for {', '.join(missing)}, which --history does not hold")
+    if extra := sorted(set(histories) - named):
+        wrong.append(f"does not name {', '.join(extra)} of --history, so nothing is fetched for them")
+    first = _configured(home, "sessions", "start")
+    needed = first_session(histories, start, bars if bars in GRANULARITY_MINUTES else "M1")
+    if isinstance(first, date) and first > needed:
+        wrong.append(
+            f"begins its tables on {first}, later than the {needed} that the start on {start:%Y-%m-%d} needs (--start)"
+        )
+    return wrong
+
+
+def _configured(home: Path, *keys: str) -> Any:
+    """A value of the home's instruments.yaml; None where it has none."""
     try:
         content: Any = yaml.safe_load((home / INSTRUMENTS).read_text(encoding="utf-8"))
-        return content["sources"]["oanda"]["url"]
+        for key in keys:
+            content = content[key]
+        return content
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return None
 

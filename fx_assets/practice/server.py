@@ -15,6 +15,7 @@ from fx_assets.practice.app import PracticeServer
 from fx_assets.practice.clock import ReplayClock
 from fx_assets.practice.history import History
 from fx_assets.practice.home import write_address
+from fx_assets.practice.interrupts import Interrupts
 from fx_assets.practice.market import Market
 from fx_assets.practice.traffic import Traffic
 from fx_assets.stack.ports import LOOPBACK, require_free
@@ -28,8 +29,9 @@ def serve_practice(
     start: datetime,
     port: int,
     ready: Callable[[str, ReplayClock], None],
+    interrupts: Interrupts,
 ) -> None:
-    """Serve until SIGINT or SIGTERM (KeyboardInterrupt). `ready` is called with URL and clock once it listens.
+    """Serve until a signal that `interrupts` takes. `ready` is called with URL and clock once it listens.
 
     practice.json is written after that, and removed at the end. Raises FxError when the port cannot be had.
     """
@@ -42,11 +44,12 @@ def serve_practice(
         app, lifespan="off", access_log=False, log_level="warning", timeout_graceful_shutdown=2, timeout_keep_alive=75
     )
     with _listen(port) as listener:
+        server = uvicorn.Server(config)
+        app.ending = lambda: server.should_exit
+        interrupts.hand_over(lambda: setattr(server, "should_exit", True))
         ready(url, clock)
         address = write_address(home, url, ACCOUNT, token, clock.setting)
         try:
-            server = uvicorn.Server(config)
-            app.ending = lambda: server.should_exit
             server.run(sockets=[listener])
         finally:
             address.unlink(missing_ok=True)

@@ -103,12 +103,68 @@ def test_a_second_one_on_the_same_home_is_refused_and_a_configuration_is_left_al
     process.communicate(timeout=20)
     mine = (home / "config" / "instruments.yaml").read_text().replace(address["url"], "http://127.0.0.1:1")
     (home / "config" / "instruments.yaml").write_text(mine)
-    again = start(home, "--port", str(free_port()))
-    wait_for(home / "practice.json", again)
-    again.send_signal(signal.SIGINT)
-    out, _ = again.communicate(timeout=20)
+    out = once(home, "--start", "2022-01-12T15:00:00Z")
     assert "names http://127.0.0.1:1 for oanda" in out
+    assert "--granularity" not in out
+    assert "--history" not in out
+    assert "begins its tables" not in out
     assert (home / "config" / "instruments.yaml").read_text() == mine
+
+
+def once(home: Path, *options: str) -> str:
+    """What it prints until it serves, and while it is stopped."""
+    process = start(home, "--port", str(free_port()), *options)
+    wait_for(home / "practice.json", process)
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=20)[0]
+
+
+def test_what_an_existing_configuration_overrules_is_said(running, tmp_path_factory):
+    home, _, process = running
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    out = once(home, "--start", "2021-06-02T15:00:00Z", "--granularity", "H1")
+    assert "has M1 bars, so --granularity H1 changes nothing" in out
+    assert (
+        "begins its tables on 2021-12-30, later than the 2021-05-20 that the start on 2021-06-02 needs (--start)" in out
+    )
+    assert "--history" not in out
+    file = tmp_path_factory.mktemp("history") / "EUR_USD_M1.csv"
+    candles = pd.DataFrame({"time": pd.date_range("2022-01-03", periods=20_000, freq="min", tz="UTC")})
+    for column in ("open", "high", "low", "close"):
+        candles[column] = 1.1
+    candles.to_csv(file, index=False)
+    out = once(home, "--history", str(file), "--granularity", "M1")
+    assert "asks for AUD_USD, GBP_USD, USD_CAD, USD_JPY, which --history does not hold" in out
+    assert "does not name EUR_USD of --history" in out
+    assert "--granularity" not in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [0.3, 0.8, 1.3, 1.8])
+def test_an_early_interrupt_ends_it(tmp_path, after_s):
+    process = start(tmp_path, "--port", str(free_port()))
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode in (0, 1, 130, -signal.SIGINT), out
+    assert not (tmp_path / "practice.json").exists()
+
+
+@pytest.mark.parametrize("moments", range(4))
+def test_an_interrupt_right_after_it_listens_ends_it(tmp_path, moments):
+    """practice.json appears before the event loop runs; what comes in between must not be lost."""
+    process = start(tmp_path, "--port", str(free_port()))
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "practice.json").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    time.sleep(moments * 0.01)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, out
+    assert "Traceback" not in out, out
+    assert out.endswith("stopped\n")
+    assert not (tmp_path / "practice.json").exists()
 
 
 def test_a_killed_one_does_not_block_the_next(running):

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 import pytest
 
+from fx_assets.bronze.files import CANDLES
 from fx_assets.live.decide import POLL, SETTLE, STREAM
 from fx_assets.live.newest import Newest, newest_path, write_newest
 from fx_assets.live.sensor import TAG
+from fx_assets.runs.backfill.held import Held
 from tests.fx_assets.small import INSTRUMENTS, Platform, changed, configuration_of, made, write_config
 
 
@@ -75,6 +78,29 @@ def span(request: dg.RunRequest) -> tuple[str | None, str | None]:
 
 def stream(home: Path, **bars: str) -> None:
     write_newest(home, Newest(datetime.now(UTC), {k: datetime.fromisoformat(v) for k, v in bars.items()}))
+
+
+def test_nothing_is_built_on_a_session_that_is_held_back(ticks):
+    platform, time = ticks.platform, pd.DatetimeIndex(["2021-03-04T12:00Z"])
+    held = Held(platform.home, platform.bronze, platform.configuration)
+    frame = pd.DataFrame({"time": time, "open": 1.3, "high": 1.3, "low": 1.3, "close": 1.3})
+    platform.bronze.append(CANDLES, "GBP_USD", "2021-03-03", "feed", frame, datetime.now(UTC))
+    held.hold(["2021-03-03"])
+    fetch = ticks.request("2021-03-10T20:30:00Z")
+    assert assets(fetch) == {"bronze/candles", "bronze/news"}
+    stream(platform.home, GBP_USD="2021-03-10T20:00:00+00:00")
+    skipped = ticks.at("2021-03-10T20:31:00Z").skip_message
+    assert "silver/candles of 2021-03-03 is held back" in skipped
+    assert "fx backfill" in skipped
+    # Other fetches than those that were judged: it is free, as in a backfill.
+    platform.bronze.append(CANDLES, "GBP_USD", "2021-03-03", "feed", frame.assign(low=1.2), datetime.now(UTC))
+    assert "gold/features" in assets(ticks.request("2021-03-10T20:31:10Z"))
+
+
+def test_a_held_session_beyond_all_lookback_stops_nothing(ticks):
+    platform = ticks.platform
+    Held(platform.home, platform.bronze, platform.configuration).hold(["2020-06-03"])
+    assert "gold/features" in assets(ticks.request("2021-03-10T20:30:00Z"))
 
 
 def test_a_day_with_real_runs_over_the_rollover(ticks):
