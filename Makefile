@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 # The names carry the content of the file, so that a checkout with new file times does not install again.
 LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+LOCKED_EXTRAS := platform binance ib yahoo s3 redis dask dev
 # Twice the cores of the smallest supported machine: many tests wait, for a slow source or for a bar to close.
 PYTEST_WORKERS ?= 4
 PYTEST_ARGS ?=
@@ -52,9 +53,11 @@ $(READY): $(LOCKED)
 	@rm -f $(VENV)/.ready-*; touch $@
 
 .PHONY: lock
-lock: $(READY) ## Resolve requirements.lock again from pyproject.toml (all extras, all platforms, with hashes)
-	@# Extras stay in the lock: without them pip before 23.3 tries other versions of a package wanted with an extra.
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --no-strip-extras \
+lock: $(READY) ## Resolve requirements.lock again from pyproject.toml (all platforms, with hashes)
+	@# All extras but transformers: torch would bring several GB of CUDA packages.
+	@# Names keep their extras in it: without them pip before 23.3 tries other versions of a package wanted with an extra.
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
+	  $(addprefix --extra ,$(LOCKED_EXTRAS)) \
 	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	@echo "requirements.lock: $$(grep -cE '^[a-z0-9]' requirements.lock) packages"
 

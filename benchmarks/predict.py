@@ -17,7 +17,7 @@ from fx_serving.client.home import Stores
 from fx_serving.client.snapshot import FeatureBlob
 from tests.servers.serving import CLOCK, start_service, to_onnx
 
-FEATURES, ROUNDS, DEPTH = 95, 160, 2  # the size of the sample's model
+FEATURES, ROUNDS, DEPTH = 176, 160, 2  # the size of the sample's model
 WARM_UP, REQUESTS = 300, 3000
 MODEL, INSTRUMENT, VIEW = "move_60m", "GBP_USD", "market_features"
 SECTION = "predict"

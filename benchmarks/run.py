@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-SECTIONS = ("start", "features", "tables", "events", "predict", "oanda")
+SECTIONS = ("start", "features", "news", "sentiment", "tables", "events", "predict", "oanda", "feature_store")
 HEAVY = ("minutes", "years")
 
 

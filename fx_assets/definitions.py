@@ -9,6 +9,7 @@ import dagster as dg
 from fx_assets.archive import assets as archive
 from fx_assets.automation import retraining
 from fx_assets.bronze import assets as bronze
+from fx_assets.bronze import reference_assets
 from fx_assets.configuration import Configuration, load_configuration
 from fx_assets.feature_store import assets as feature_store
 from fx_assets.freshness import checks as freshness_checks
@@ -50,6 +51,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[
             *bronze.build(tables, configuration),
+            *reference_assets.build(configuration),
             archive.build(configuration),
             *silver.build(tables, configuration),
             *gold.build(tables, configuration),
@@ -57,6 +59,7 @@ def build_definitions(
             *models.build(tables, configuration),
         ],
         asset_checks=[
+            *feature_store.build_checks(configuration),
             *model_checks.build(configuration),
             *freshness_checks.build(configuration),
             unmade_check,
@@ -71,7 +74,12 @@ def build_definitions(
             **(resources or {}),
         },
         jobs=[*training_jobs, freshness_job, *live_jobs],
-        schedules=[unmade_schedule, news_clock_schedule, freshness_checks.build_schedule(configuration, freshness_job)],
+        schedules=[
+            unmade_schedule,
+            news_clock_schedule,
+            freshness_checks.build_schedule(configuration, freshness_job),
+            *reference_assets.build_schedules(configuration),
+        ],
         sensors=[
             retraining.drift_sensor(configuration, stores, training_jobs),
             dead_runs_sensor(),

@@ -15,14 +15,16 @@ from fx_assets.inputs import Input, TableInputs
 from fx_assets.schemas import Schema
 
 # Raised by hand when a table's meaning changes; what was made before is then outdated.
-CODE_VERSION = "1"
+CODE_VERSION = "2"
+# Tables whose meaning is older than the newest version, so that what was made then need not be made again.
+_UNCHANGED = {"silver/candles": "1", "silver/quarantine": "1", "gold/labels": "1"}
 State = Literal["missing", "outdated", "blocked", "current"]
 
 
 class Stamp(msgspec.Struct, frozen=True):
     """What a partition is, and what it was made of.
 
-    content: hash of the frame (schemas.content_hash). inputs: see inputs_digest. code: CODE_VERSION. schema: see
+    content: hash of the frame (schemas.content_hash). inputs: see inputs_digest. code: see code_version. schema: see
     schema_hash. problems: why nothing may be built on this partition; empty when good.
     """
 
@@ -31,6 +33,11 @@ class Stamp(msgspec.Struct, frozen=True):
     code: str = CODE_VERSION
     schema: str = ""
     problems: tuple[str, ...] = ()
+
+
+def code_version(table: str) -> str:
+    """The version of the code that makes a table."""
+    return _UNCHANGED.get(table, CODE_VERSION)
 
 
 class StampedTables(Protocol):
@@ -76,6 +83,8 @@ def inputs_digest(parts: Iterable[tuple[Input, Iterable[str], Mapping[str, str]]
     """
     digest = hashlib.sha256()
     for source, sessions, contents in parts:
+        if source.setting:
+            digest.update(f"{source.table} setting {source.setting}\n".encode())
         for key in sessions:
             if content := contents.get(key):
                 digest.update(f"{source.table} {key} {content}\n".encode())
@@ -93,8 +102,11 @@ class Lineage:
         inputs: TableInputs,
         calendar: Sequence[str],
         fetched: Mapping[str, Sequence[str]],
+        known: Mapping[str, Mapping[str, str]] | None = None,
     ):
-        """calendar: all sessions, sorted. fetched: instruments by bronze table. Footers are read once and kept."""
+        """calendar: all sessions, sorted. fetched: instruments by bronze table. known: contents by table and session,
+        for inputs that are neither (reference files). Footers are read once and kept.
+        """
         self._lake = lake
         self._bronze = bronze
         self._schemas = schemas
@@ -102,7 +114,7 @@ class Lineage:
         self._calendar = list(calendar)
         self._position = {key: n for n, key in enumerate(self._calendar)}
         self._fetched = fetched
-        self._known: dict[str, dict[str, str]] = {}
+        self._known: dict[str, Mapping[str, str]] = dict(known or {})
         self._stamps: dict[str, dict[str, Stamp | None]] = {}
 
     def stamps(self, table: str) -> dict[str, Stamp | None]:
@@ -111,7 +123,7 @@ class Lineage:
             self._stamps[table] = self._lake.stamps(table)
         return self._stamps[table]
 
-    def _contents(self, source: Input) -> dict[str, str]:
+    def _contents(self, source: Input) -> Mapping[str, str]:
         if source.table not in self._known:
             self._known[source.table] = (
                 self._bronze.digests(source.table, self._calendar, self._fetched[source.table])
@@ -139,14 +151,14 @@ class Lineage:
         A table above an outdated one is judged by what is there, and outdated as soon as that is made again.
         """
         wanted = list(keys)
-        stamps, schema = self.stamps(table), schema_hash(self._schemas[table])
+        stamps, schema, code = self.stamps(table), schema_hash(self._schemas[table]), code_version(table)
         expected = self.expected_inputs(table, [key for key in wanted if stamps.get(key) is not None])
 
         def state(key: str) -> State:
             if key not in stamps:
                 return "missing"
             stamp = stamps[key]
-            if stamp is None or (stamp.inputs, stamp.code, stamp.schema) != (expected[key], CODE_VERSION, schema):
+            if stamp is None or (stamp.inputs, stamp.code, stamp.schema) != (expected[key], code, schema):
                 return "outdated"
             return "blocked" if stamp.problems else "current"
 

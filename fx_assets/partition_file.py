@@ -41,8 +41,14 @@ def _array(name: str, values: np.ndarray) -> pa.Array:
 def encode(table: pa.Table, stamp: Stamp | None = None) -> bytes:
     """The file of one partition. The same table and stamp give the same bytes."""
     buffer = io.BytesIO()
+    keyed: Any = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     with pq.ParquetWriter(
-        buffer, table.schema, compression="snappy", use_dictionary=_text_columns(table), store_schema=False
+        buffer,
+        table.schema,
+        compression="snappy",
+        use_dictionary=_text_columns(table),
+        write_statistics=keyed,  # of what rows are looked for by; nobody filters by a figure
+        store_schema=False,
     ) as writer:
         writer.write_table(table)
         if stamp is not None:

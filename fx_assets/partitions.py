@@ -19,7 +19,7 @@ from fx_serving.client import clock
 # A replay that runs longer than this needs its code locations reloaded, by `fx up` or in the UI.
 AHEAD_OF_REPLAY = timedelta(days=14)
 ONE_DAY = timedelta(days=1)
-LOOKBACK, AHEAD = "fx/lookback_sessions", "fx/ahead_sessions"
+LOOKBACK, AHEAD, SETTING = "fx/lookback_sessions", "fx/ahead_sessions", "fx/setting"
 
 
 def fx_sessions(configuration: Configuration) -> dg.DailyPartitionsDefinition:
@@ -54,14 +54,15 @@ def _end_of_replay(all_week: bool) -> date | None:
     return date.fromisoformat(running_session(ahead, all_week)) if ahead < datetime.now(UTC) - ONE_DAY else None
 
 
-def lookback(table: str, sessions: int, ahead: int = 0) -> dg.AssetIn:
-    """An input that also takes the `sessions` sessions before the run's own, and `ahead` after them.
+def lookback(table: str, sessions: int, ahead: int = 0, setting: str = "") -> dg.AssetIn:
+    """An input that also takes the `sessions` sessions before the run's own, and `ahead` after them. setting: see
+    fx_assets.inputs.Input.
 
     The graph's edge stays session to session, and the IO manager reads the neighbours: a TimeWindowPartitionMapping
     would make a backfill of three sessions ask for every later session whose lookback holds one of them, and would
     cut it into one run for each step of the graph.
     """
-    return dg.AssetIn(key=table.split("/"), metadata={LOOKBACK: sessions, AHEAD: ahead})
+    return dg.AssetIn(key=table.split("/"), metadata={LOOKBACK: sessions, AHEAD: ahead, SETTING: setting})
 
 
 def with_neighbours(keys: list[str], every: list[str], metadata: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ feature columns come from their declarations in fx_assets.features.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,18 +13,25 @@ import pandas as pd
 
 from fx_assets.configuration import Configuration
 from fx_assets.errors import DataError
-from fx_assets.features import specs
-from fx_assets.features.news import NEWS_SIGNALS
+from fx_assets.features import GROUPS, FeatureSpec, specs
+from fx_assets.features.cross import provides
+from fx_assets.inputs import MARKET_GROUPS, REFERENCE, SILVER_GROUPS
+from fx_assets.news import ENTITIES, NEWS_SIGNALS, SIGNALS
 
 UTC_TIME = "datetime64[us, UTC]"
 BID_ASK = ("bid_close", "ask_close")
-MARKET_COLUMNS = frozenset({"instrument", "time", "open", "high", "low", "close", "volume"})
+# What every candle has, and what a candle may have; features need these and more (see `supplied`).
+CANDLE_COLUMNS = frozenset({"instrument", "time", "open", "high", "low", "close"})
+OPTIONAL_COLUMNS = ("volume", *BID_ASK)
 
 MIN_PRICE = 1e-9  # prices are positive
 
 # Features whose recent past the model sees too; each becomes <name>_lag<k> in gold/features.
 LAGGED = ("log_return_1", "move_adjusted", "range_adjusted")
 LAGS = (1, 2, 3)
+# Feature views beside those of the feature groups.
+LAG_VIEW, NEWS_VIEW = "lags", "news_signals"
+VIEWS = (*GROUPS, LAG_VIEW, NEWS_VIEW)
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,15 @@ def content_hash(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
+# What each feature group of silver is, and the feature that is plotted.
+_SILVER = {
+    "technical": ("Trend and momentum features.", "rsi_14"),
+    "microstructure": ("Liquidity, spread and volume features.", "range_position"),
+    "volatility": ("Volatility estimators and the hour-adjusted move.", "move_adjusted"),
+    "regime": ("What kind of market it is: trending or reverting, ordered or random.", None),
+}
+
+
 def _keys() -> tuple[Column, ...]:
     return (
         Column("instrument", "object", "symbol, such as GBP_USD"),
@@ -115,21 +130,35 @@ def _keys() -> tuple[Column, ...]:
     )
 
 
-def _features(group: str) -> tuple[Column, ...]:
-    return tuple(
-        Column(s.name, "float64", f"{s.description} [{s.unit}; {s.window} bars; {s.source}]", nullable=True)
-        for s in specs(group)
-    )
+def supplied(configuration: Configuration) -> dict[str, frozenset[str]]:
+    """By instrument, what its features can be made of (FeatureSpec.requires): a candle's columns and more.
+
+    others: another instrument of the same bar length that shares a currency. triangle: two of them whose cross this
+    one is. economic, rates: the files that data.yaml names. A source may still leave a candle's optional columns empty.
+    """
+    instruments, reference = configuration.instruments.instruments, configuration.data.reference
+    files = {name for name in REFERENCE if getattr(reference, name) is not None}
+    found = {}
+    for symbol, own in instruments.items():
+        mates = [name for name, other in instruments.items() if other.minutes == own.minutes]
+        found[symbol] = CANDLE_COLUMNS | set(OPTIONAL_COLUMNS) | provides(mates, of=symbol) | files
+    return found
 
 
-def market_feature_names() -> list[str]:
-    """Every feature that needs nothing beyond open, high, low, close and volume."""
-    return [s.name for s in specs() if set(s.requires) <= MARKET_COLUMNS]
+def market_specs(configuration: Configuration) -> tuple[FeatureSpec, ...]:
+    """Every market feature that some instrument of the configuration has, in canonical order."""
+    each = set(supplied(configuration).values())
+    return tuple(spec for spec in specs() if any(set(spec.requires) <= has for has in each))
 
 
 def lag_names() -> list[str]:
     """The lagged columns of gold/features."""
     return [f"{name}_lag{k}" for name in LAGGED for k in LAGS]
+
+
+def feature_names() -> list[str]:
+    """Every column that a model may be given, whatever the configuration."""
+    return [*(spec.name for spec in specs()), *lag_names(), *NEWS_SIGNALS]
 
 
 def build_schemas(configuration: Configuration) -> dict[str, Schema]:
@@ -145,12 +174,9 @@ def build_schemas(configuration: Configuration) -> dict[str, Schema]:
         Column("ask_close", "float64", "ask price at the bar's close", nullable=True, low=MIN_PRICE),
         Column("source", "object", "where the row came from"),
     )
-    market = tuple(
-        Column(s.name, "float64", f"{s.description} [{s.unit}; {s.window} bars; {s.source}]", nullable=True)
-        for s in specs()
-        if set(s.requires) <= MARKET_COLUMNS
-    )
-    news = tuple(Column(name, "float64", f"{name}: see fx_assets.features.news") for name in NEWS_SIGNALS)
+    market = market_specs(configuration)
+    groups = {group: tuple(_feature(s) for s in market if s.group == group) for group in GROUPS}
+    news = tuple(Column(signal.name, "float64", signal.words) for signal in SIGNALS)
     lags = tuple(
         Column(f"{name}_lag{k}", "float64", f"{name}, {k} bars earlier", nullable=True) for name in LAGGED for k in LAGS
     )
@@ -163,69 +189,68 @@ def build_schemas(configuration: Configuration) -> dict[str, Schema]:
             key=("time", "instrument", "reason", "fetched_at", "copy"),
             plot="close",
         ),
-        Schema(
-            "silver/technical",
-            "Trend and momentum features.",
-            (*_keys(), *_features("technical")),
-            plot="rsi_14",
-        ),
-        Schema(
-            "silver/microstructure",
-            "Liquidity, spread and volume features.",
-            (*_keys(), *_features("microstructure")),
-            plot="range_position",
-        ),
-        Schema(
-            "silver/volatility",
-            "Volatility estimators and the hour-adjusted move.",
-            (*_keys(), *_features("volatility")),
-            plot="move_adjusted",
+        *(
+            Schema(f"silver/{group}", told, (*_keys(), *groups[group]), plot=plot or groups[group][0].name)
+            for group in SILVER_GROUPS
+            for told, plot in [_SILVER[group]]
         ),
         Schema(
             "silver/news_sentiment",
-            "Headlines with sentiment.",
+            "Headlines: sentiment, novelty, and how much each is about each currency.",
             (
                 Column("published", UTC_TIME, "publication time, UTC"),
                 Column("available_at", UTC_TIME, "max(published, first seen), UTC"),
                 Column("headline", "object", "the headline"),
                 Column("source", "object", "publisher"),
-                Column("article_count", "int64", "articles the headline stands for", low=0),
-                Column("sentiment", "float64", "compound score of the headline", low=-1, high=1),
+                Column("article_count", "int64", "articles known when the headline was first known", low=0),
+                Column("sentiment", "float64", "score of the headline", low=-1, high=1),
+                Column("scorer", "object", "version of what scored it"),
+                Column("novelty", "float64", "1 less the similarity to a headline of the 24 h before", low=0, high=1),
+                Column("duplicate_of", "object", "the headline of the 24 h before that it repeats, or empty"),
+                *(
+                    Column(f"relevance_{entity}", "float64", f"how much it is about {entity}", low=0, high=1)
+                    for entity in ENTITIES
+                ),
             ),
             key=("available_at", "headline"),
             plot="sentiment",
         ),
         Schema(
             "gold/market_features",
-            "All market features of a bar, side by side.",
-            (*_keys(), *market),
-            plot="rsi_14",
+            "Features made of more than an instrument's own candles: calendar, other instruments, files.",
+            (*_keys(), *(column for group in MARKET_GROUPS for column in groups[group])),
+            plot=groups[MARKET_GROUPS[0]][0].name,
         ),
         Schema(
             "gold/news_signals",
             "What the news said up to each decision time.",
             (
+                Column("instrument", "object", "symbol, such as GBP_USD"),
                 Column("time", UTC_TIME, "start of the interval, UTC"),
                 Column("available_at", UTC_TIME, "decision time: end of the interval, UTC"),
                 *news,
             ),
-            key=("time",),
             plot="news_count_24h",
         ),
         Schema(
             "gold/features",
-            "Market features, their lags and the news known at the bar's close.",
-            (*_keys(), *market, *lags, *news),
+            "Every market feature, lags, and the news known at the bar's close.",
+            (*_keys(), *(column for group in GROUPS for column in groups[group]), *lags, *news),
             plot="move_adjusted",
         ),
         Schema(
             "gold/labels",
             "What happened after each bar's close.",
             _labels(configuration),
-            plot="forward_return_60m",
+            plot=f"forward_return_{min(label.horizon_minutes for label in configuration.label_horizons())}m",
         ),
     )
     return {schema.table: schema for schema in tables}
+
+
+def _feature(spec: FeatureSpec) -> Column:
+    words = f"{spec.description} [{spec.unit}; {spec.window} bars; {spec.source}]"
+    return Column(spec.name, "float64", words, nullable=True)
 
 
 def _quarantine() -> tuple[Column, ...]:
@@ -274,7 +299,37 @@ def _labels(configuration: Configuration) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def model_features() -> Iterable[tuple[str, str]]:
-    """(feature, feature view) of every model input, in canonical order."""
-    yield from ((name, "market_features") for name in (*market_feature_names(), *lag_names()))
-    yield from ((name, "news_signals") for name in NEWS_SIGNALS)
+def views(configuration: Configuration) -> dict[str, list[str]]:
+    """The feature columns of gold/features by feature view, in canonical order: a view for each group that has any,
+    then lags and news_signals.
+    """
+    market = market_specs(configuration)
+    found = {str(group): [spec.name for spec in market if spec.group == group] for group in GROUPS}
+    found |= {LAG_VIEW: lag_names(), NEWS_VIEW: list(NEWS_SIGNALS)}
+    return {view: names for view, names in found.items() if names}
+
+
+def model_features(configuration: Configuration, model: str) -> list[tuple[str, str]]:
+    """(feature, feature view) of a model's inputs, in canonical order.
+
+    What models.yaml chooses, less what not all of the model's instruments have (see `supplied`), and what stands on
+    optional candle columns that the model does not rely on (features.candle_columns).
+    """
+    chosen = configuration.models.models[model].features
+    has = supplied(configuration)
+    everywhere = frozenset.intersection(*(has[symbol] for symbol in configuration.model_instruments(model)))
+    there = (everywhere - set(OPTIONAL_COLUMNS)) | set(chosen.candle_columns)
+    needs = {spec.name: set(spec.requires) for spec in specs()}
+    return [
+        (name, view)
+        for view, names in views(configuration).items()
+        if not chosen.groups or view in chosen.groups
+        for name in names
+        if name not in chosen.exclude and needs.get(name, set()) <= there
+    ]
+
+
+def optional_needs(name: str) -> list[str]:
+    """The optional candle columns that a feature, or the feature that it lags, is made of."""
+    needs = {spec.name: spec.requires for spec in specs()}
+    return [column for column in needs.get(name, ()) if column in OPTIONAL_COLUMNS]

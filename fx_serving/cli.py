@@ -105,6 +105,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes that answer predictions. Default: 2.")] = None,
 ) -> None:
     """Serve predictions over REST until Ctrl-C. Documentation of the interface: /docs."""
+    from fx_serving.client.blob_store import BlobStoreError, open_blobs
     from fx_serving.client.clock import ClockError, now
     from fx_serving.client.home import Stores, fx_home
     from fx_serving.config import ConfigError, ServingConfig, load_config
@@ -118,8 +119,9 @@ def serve(
     try:
         now()
         config = ServingConfig.model_validate(load_config(stores.home).model_dump() | given)
+        open_blobs(stores, config.feature_blobs).close()  # its settings are wrong for every worker, or for none
         Supervisor(stores, config).run()
-    except (StartError, ConfigError, ClockError) as error:
+    except (StartError, ConfigError, ClockError, BlobStoreError) as error:
         fail(str(error))
     except ValueError as error:
         fail(f"fx serve: {error}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from fx_serving.client.home import fx_home
+from fx_serving.client.home import fx_home, serving_yaml
 
 PACKAGED = Path(__file__).parent / "config" / "serving.yaml"
 
@@ -70,6 +69,7 @@ class ServingConfig(_Strict):
     default_model: str | None = "move_60m"
     routing_key: Literal["request_id", "instrument"] = "request_id"
     log_flush_ms: float = Field(default=200, ge=1, le=1000)
+    feature_blobs: Literal["folder", "redis"] = "folder"
     sidecar: SidecarSettings = SidecarSettings()
     lease: LeaseSettings = LeaseSettings()
     rollout: RolloutPolicy = RolloutPolicy()
@@ -77,10 +77,7 @@ class ServingConfig(_Strict):
 
 def config_path(home: Path | None = None) -> Path:
     """FX_CONFIG_DIR/serving.yaml, else <home>/config/serving.yaml, else the packaged file."""
-    folder = os.environ.get("FX_CONFIG_DIR", "").strip()
-    candidates = [Path(folder) / "serving.yaml"] if folder else []
-    candidates.append((home or fx_home()) / "config" / "serving.yaml")
-    return next((path for path in candidates if path.is_file()), PACKAGED)
+    return serving_yaml(home or fx_home()) or PACKAGED
 
 
 def first_problem(error: ValidationError) -> tuple[str, Any, str]:

@@ -15,7 +15,15 @@ from tests.counts import count, describe
 REQUIRE_ALL = os.environ.get("FX_REQUIRE_ALL") == "1"
 
 # Before anything reads them. No test may depend on, or write to, what the developer's shell points at.
-for _name in ("FX_HOME", "FX_CLOCK", "FX_CONFIG_DIR", "DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+for _name in (
+    "FX_HOME",
+    "FX_CLOCK",
+    "FX_CONFIG_DIR",
+    "DAGSTER_HOME",
+    "FX_REDIS_URL",
+    "FX_REGISTRY_URL",
+    "MLFLOW_TRACKING_URI",
+):
     os.environ.pop(_name, None)
 os.environ |= {
     "DO_NOT_TRACK": "1",
@@ -30,6 +38,14 @@ os.environ |= {
 # FX_REQUIRE_ALL the examples are the same every time, so that a red run is red again when it is repeated.
 settings.register_profile("fx", deadline=None, derandomize=REQUIRE_ALL, max_examples=count("property_examples"))
 settings.load_profile("fx")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the feature kernels once, before each of several test processes would do it for itself."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        from tests.compiled import compile_kernels
+
+        compile_kernels()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

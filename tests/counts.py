@@ -11,6 +11,7 @@ SOAK = os.environ.get("FX_SOAK") == "1"
 COUNTS = {
     "lake_kills": (20, 200),
     "s3_kills": (5, 200),
+    "redis_kills": (4, 40),
     "property_examples": (100, 2000),
 }
 

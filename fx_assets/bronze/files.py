@@ -223,9 +223,12 @@ class Bronze:
                 found[key].add(path)
         return {key: sorted(paths) for key, paths in found.items()}
 
+    def shows(self, path: str) -> bool:
+        """Whether a file had been written by the moment `as_of`; its name begins with when it was."""
+        return self._until is None or _name(path) < self._until
+
     def _visible(self, paths: Iterable[str]) -> list[str]:
-        until = self._until
-        return [p for p in paths if p.endswith(SUFFIX) and (until is None or _name(p) < until)]
+        return [p for p in paths if p.endswith(SUFFIX) and self.shows(p)]
 
     def _archived(self, table: str, sessions: Sequence[str] | None) -> list[str]:
         """Paths that the lists of archived files name, for the months of `sessions` (all of them for None)."""

@@ -16,6 +16,7 @@ from fx_assets.cli import (
     practice,
     quality,
     rollback,
+    sentiment,
     status,
     up,
 )
@@ -39,3 +40,4 @@ def register(app: typer.Typer) -> None:
     }.items():
         app.command(name)(command)
     app.add_typer(archive.app, name="archive")
+    app.add_typer(sentiment.app, name="sentiment")

@@ -9,9 +9,12 @@ import typer
 from fx_assets.cli.common import Home, duration, interrupt_on_signals, plain_errors, plural, size, use_home
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from rich.table import Table
 
-    from fx_assets.runs.backfill.drive import Outcome, Plan
+    from fx_assets.runs.backfill.drive import Backfill, Outcome, Plan
     from fx_assets.runs.backfill.work import Work
 
 LAYERS = ("bronze", "silver", "gold")
@@ -60,11 +63,12 @@ def backfill(
     use_replay_clock(configuration)
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
     task = Backfill(folder, configuration, now(), first, last, wanted, force)
+    variables, log = environment(folder, configuration), folder / "logs" / "backfill.log"
+    uncounted = _copy_files(task, folder, variables, log, dry_run)
     plan = task.plan()
-    _show_plan(plan)
+    _show_plan(plan, uncounted)
     if dry_run or (not plan.parts and not plan.online):
         return
-    variables, log = environment(folder, configuration), folder / "logs" / "backfill.log"
     try:
         with only_one(folder), BackfillProgress(task.estimator) as progress:
             outcome = task.carry_out(plan, variables, log, progress.follow)
@@ -78,7 +82,30 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _show_plan(plan: Plan) -> None:
+def _copy_files(task: Backfill, home: Path, variables: Mapping[str, str], log: Path, dry_run: bool) -> bool:
+    """Copy the reference files that have changed, before the plan: what they change is then due.
+
+    Returns whether a dry run left any: what they change is not in its plan.
+    """
+    from fx_assets.runs.backfill.drive import only_one
+
+    changed, unread = task.changed_files()
+    for words in unread:
+        typer.secho(words, fg="yellow", err=True)
+    if changed and dry_run:
+        typer.echo(
+            f"{', '.join(changed)}: the file has changed; it is copied first, and what it changes is made "
+            "again, which the figures below leave out"
+        )
+    elif changed:
+        with only_one(home):
+            if trouble := task.copy_files(changed, variables, log):
+                typer.secho(f"{trouble} The copy before it stays in use.", fg="yellow", err=True)
+    return bool(changed) and dry_run
+
+
+def _show_plan(plan: Plan, uncounted: bool = False) -> None:
+    """uncounted: files have changed, and what they change is not in the plan."""
     from fx_assets.cli.common import wide_console
 
     work, console = plan.work, wide_console()
@@ -86,7 +113,13 @@ def _show_plan(plan: Plan) -> None:
     for line in problem_lines(work):
         console.print(line, style="yellow", highlight=False)
     if not plan.parts:
-        what = "only the feature store is behind" if plan.online else "nothing to do"
+        what = (
+            "only the feature store is behind"
+            if plan.online
+            else "nothing else to do"
+            if uncounted
+            else "nothing to do"
+        )
         console.print(f"sessions {work.sessions[0]} to {work.sessions[-1]}: {what}", style="green", highlight=False)
         return
     estimate = plan.estimate

@@ -49,6 +49,7 @@ def examine(home: Path) -> Iterator[Finding]:
     )
     yield from _packages()
     yield from _configuration()
+    yield from _online(home)
     yield from _disk(home)
     yield from _memory()
     yield from _ports(home)
@@ -80,6 +81,16 @@ def _configuration() -> Iterator[Finding]:
         yield False, "data clock", str(error)
     for path in (WORKSPACE, INSTANCE):
         yield path.exists(), f"{path.name}", f"{path} is missing: run fx from a checkout of the project"
+
+
+def _online(home: Path) -> Iterator[Finding]:
+    from fx_assets.cli.online import online_finding
+    from fx_assets.configuration import load_configuration
+
+    try:
+        yield online_finding(home, load_configuration())
+    except FxError:
+        return  # the configuration, which has been told
 
 
 def _disk(home: Path) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from fx_assets.cli.common import Home, plain_errors, use_home, wide_console
 @plain_errors
 def status(home: Home = None) -> None:
     """Market hours, tables with their sessions, how fresh they are, models, the newest drift verdict, the service."""
+    from fx_assets.cli.online import online_table
     from fx_assets.cli.tables import (
         drift_table,
         freshness_table,
@@ -30,6 +31,10 @@ def status(home: Home = None) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(lake_table(stores, configuration))
     console.print(freshness_table(stores, configuration))
+    store, online = online_table(stores.home, configuration)
+    console.print(store, highlight=False, markup=False, soft_wrap=True)
+    if online is not None:
+        console.print(online)
     console.print(models_table(stores, configuration))
     console.print(drift_table(stores, configuration))
     for line in service_lines(stores):

@@ -111,7 +111,7 @@ def drift_table(stores: Stores, configuration: Configuration) -> Table:
 
 
 def service_lines(stores: Stores) -> list[str]:
-    """Whether the deployment service answers, and its components."""
+    """Whether the deployment service answers, and its components; of a degraded one the first reason."""
     url = service_url(stores)
     try:
         with ServingClient(url, timeout_s=2) as client:
@@ -119,4 +119,9 @@ def service_lines(stores: Stores) -> list[str]:
     except ServiceError as error:
         return [f"deployment service: {error}"]
     parts = [f"{name} {part['status']}" for name, part in health.get("components", {}).items()]
-    return [f"deployment service at {url}: {health['status']} ({', '.join(parts)})"]
+    reasons = [
+        f"  {name}: {part['reason'].split('; ')[0]}"
+        for name, part in health.get("components", {}).items()
+        if part.get("reason")
+    ]
+    return [f"deployment service at {url}: {health['status']} ({', '.join(parts)})", *reasons]

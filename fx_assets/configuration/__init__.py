@@ -4,10 +4,10 @@ Files are looked for in FX_CONFIG_DIR, then FX_HOME/config, then the ones shippe
 No secrets belong in them.
 """
 
-from fx_assets.configuration.data import Archive, DataFile, Freshness, Quality
+from fx_assets.configuration.data import Archive, DataFile, Freshness, Quality, Reference
 from fx_assets.configuration.instruments import GRANULARITY_MINUTES, Instrument, InstrumentsFile, News, Sessions
 from fx_assets.configuration.load import SHIPPED, Configuration, config_file, load_configuration
-from fx_assets.configuration.models import Candidate, Gate, Label, Model, ModelsFile, Training, Validation
+from fx_assets.configuration.models import Candidate, Features, Gate, Label, Model, ModelsFile, Training, Validation
 
 __all__ = [
     "GRANULARITY_MINUTES",
@@ -16,6 +16,7 @@ __all__ = [
     "Candidate",
     "Configuration",
     "DataFile",
+    "Features",
     "Freshness",
     "Gate",
     "Instrument",
@@ -25,6 +26,7 @@ __all__ = [
     "ModelsFile",
     "News",
     "Quality",
+    "Reference",
     "Sessions",
     "Training",
     "Validation",

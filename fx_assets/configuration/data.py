@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from fx_assets.configuration.base import Strict
 
 # Five fields of digits, lists, ranges and steps; what they mean is checked where the policy is built.
 Cron = Annotated[str, Field(pattern=r"^([\d*,/-]+\s+){4}[\d*,/-]+$")]
+
+YEAR_MINUTES = 366 * 24 * 60
 
 
 class Storage(Strict):
@@ -62,6 +64,40 @@ class Live(Strict):
     keep_run_hours: float = Field(default=6.0, ge=0.25, le=720)
 
 
+class Reference(Strict):
+    """Files beside the candles, as paths or fsspec URLs: a calendar of economic releases, and policy rates.
+
+    Without a file there are none of its features.
+    """
+
+    economic: str | None = None
+    rates: str | None = None
+
+
+class Sentiment(Strict):
+    """Who scores headlines. model: a trained model's file (linear), or a folder or hub name (finbert, fingpt; each has
+    a default). device and batch, texts at once, are for finbert and fingpt. docs/sentiment.md compares them.
+    """
+
+    scorer: Literal["lexicon", "linear", "finbert", "fingpt", "vader"] = "lexicon"
+    model: str | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    batch: int = Field(default=32, ge=1, le=4096)
+
+
+class FeatureStore(Strict):
+    """online: where the newest features are kept; redis is reached by FX_REDIS_URL. registry: what Feast knows, in a
+    file of the home or in a SQL database (FX_REGISTRY_URL, else SQLite in the home).
+
+    ttl_minutes: by feature view, how old a row may be at a decision, at most a year; `default` stands for the market
+    views not named.
+    """
+
+    online: Literal["sqlite", "redis"] = "sqlite"
+    registry: Literal["file", "sql"] = "file"
+    ttl_minutes: dict[str, Annotated[float, Field(gt=0, le=YEAR_MINUTES)]] = Field(default_factory=dict)
+
+
 class DataFile(Strict):
     """The whole file. freshness: by table, such as silver/candles; `default` stands for those not named."""
 
@@ -70,6 +106,9 @@ class DataFile(Strict):
     quality: Quality = Quality()
     freshness: dict[str, Freshness] = Field(default_factory=dict)
     live: Live = Live()
+    feature_store: FeatureStore = FeatureStore()
+    reference: Reference = Reference()
+    sentiment: Sentiment = Sentiment()
 
     def sla(self, table: str) -> Freshness:
         """What holds for a table."""

@@ -74,6 +74,7 @@ def _load(stamped: tuple[tuple[Path, int], ...]) -> Configuration:
     )
     _check_sources(configuration.instruments, instruments)
     _cross_check(configuration, models, gates)
+    _check_lifetimes(configuration.data, data)
     return configuration
 
 
@@ -154,9 +155,51 @@ def _cross_check(configuration: Configuration, models: Path, gates: Path) -> Non
                     f"{models.name}: models.{name}.instruments: '{symbol}' is not in instruments.yaml, "
                     f"which has {', '.join(known)}. Add it there or remove it here."
                 )
+        if model.features.groups or model.features.exclude:
+            _check_features(configuration, name, models)
         for symbol in configuration.model_instruments(name):
             if model.label.horizon_minutes % known[symbol].minutes:
                 raise ConfigError(
                     f"{models.name}: models.{name}.label.horizon_minutes: {model.label.horizon_minutes} is not a "
                     f"multiple of the {known[symbol].minutes} minutes of a bar of {symbol}. Change one of them."
                 )
+
+
+def _check_lifetimes(file: DataFile, path: Path) -> None:
+    """Feature views that data.yaml names: only then are they loaded."""
+    given = file.feature_store.ttl_minutes
+    if not given:
+        return
+    from fx_assets.schemas import VIEWS
+
+    for view, minutes in given.items():
+        if view not in ("default", *VIEWS):
+            raise ConfigError(
+                f"{path}: feature_store.ttl_minutes.{view}: no such feature view (value {minutes:g}). "
+                f"Use default or one of {', '.join(VIEWS)}."
+            )
+
+
+def _check_features(configuration: Configuration, name: str, models: Path) -> None:
+    """Names of groups and features, where a model states any: only then are the declarations loaded."""
+    from fx_assets.inputs import REFERENCE
+    from fx_assets.schemas import VIEWS, feature_names, model_features
+
+    chosen, where = configuration.models.models[name].features, f"{models.name}: models.{name}.features"
+    for key, given, known in (("groups", chosen.groups, VIEWS), ("exclude", chosen.exclude, feature_names())):
+        for value in given:
+            if value not in known:
+                raise ConfigError(
+                    f"{where}.{key}: '{value}' is not known. Use names among {', '.join(known)}; "
+                    f"or remove it{' (all: every group)' if key == 'groups' else ''}."
+                )
+    if not model_features(configuration, name):
+        if absent := [g for g in chosen.groups if g in REFERENCE and getattr(configuration.data.reference, g) is None]:
+            raise ConfigError(
+                f"{where}.groups: {', '.join(absent)} has no features without its file. "
+                f"Name it in data.yaml: {', '.join(f'reference.{group}' for group in absent)}; or choose other groups."
+            )
+        raise ConfigError(
+            f"{where}: nothing is left of groups {', '.join(chosen.groups) or 'all'} after exclude and candle_columns. "
+            "Choose more groups, or exclude less."
+        )

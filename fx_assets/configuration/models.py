@@ -38,14 +38,26 @@ class Validation(Strict):
     embargo_minutes: int = Field(default=60, ge=0)
 
 
-def _all_instruments(value: Any) -> Any:
+def _all(value: Any) -> Any:
     return () if value == "all" else value
+
+
+class Features(Strict):
+    """What a model sees. groups: feature views; empty for all. exclude: features that are left out all the same.
+
+    candle_columns: the optional columns of a candle that its sources must fill; features that need others are left out.
+    """
+
+    groups: Annotated[tuple[str, ...], BeforeValidator(_all)] = ()
+    exclude: tuple[str, ...] = ()
+    candle_columns: tuple[Literal["volume", "bid_close", "ask_close"], ...] = ("volume",)
 
 
 class Model(Strict):
     description: str = ""
     label: Label
-    instruments: Annotated[tuple[Symbol, ...], BeforeValidator(_all_instruments)] = ()
+    instruments: Annotated[tuple[Symbol, ...], BeforeValidator(_all)] = ()
+    features: Features = Features()
     candidates: tuple[Candidate, ...] = Field(min_length=1)
     training: Training = Training()
     validation: Validation = Validation()

@@ -42,7 +42,7 @@ def collect(demo: Demo, seconds: float, memory: MemorySampler) -> dict[str, Any]
             "sessions_materialized": len(Lake(stores.lake).keys("gold/features")),
             "first_session": demo.sessions[0],
             "last_session": demo.sessions[-1],
-            "features_per_row": len(list(model_features())),
+            "features_per_row": len(model_features(demo.configuration, MODEL)),
             "rows": rows_by_table(stores),
         },
         "models": {

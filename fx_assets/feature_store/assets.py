@@ -4,18 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import dagster as dg
-import numpy as np
-import pandas as pd
 
 from fx_assets.configuration import Configuration
-from fx_assets.errors import MissingData
+from fx_assets.errors import MissingData, StoreError
 from fx_assets.failures import no_retry
 from fx_assets.feature_store.blobs import publish_blobs
-from fx_assets.feature_store.online import read_online, write_newest
-from fx_assets.feature_store.repository import TTL, objects, open_store, service_name, views
+from fx_assets.feature_store.online import newest_rows, stored_online, write_newest
+from fx_assets.feature_store.parity import parity_problems, told
+from fx_assets.feature_store.repository import apply, open_store, ttls
 from fx_assets.freshness.policies import table_policy
+from fx_assets.lake import Lake
 from fx_assets.resources.home import HomeResource
 from fx_assets.runs.pools import DATABASE
+from fx_assets.schemas import views
 from fx_assets.tables import CODE_VERSION, OWNER, transient
 
 GROUP = "feature_store"
@@ -24,9 +25,11 @@ RECENT_SESSIONS = 8  # holds the blobs' history, holidays included
 
 def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
     """The two Feast assets for a configuration."""
+    features, lifetimes = views(configuration), ttls(configuration)
+    online_kind = configuration.data.feature_store.online
 
     @dg.asset(
-        description="Entities, feature views and services, applied to the feature registry.",
+        description="Entity, feature views and versioned feature services, applied to the feature registry.",
         deps=[dg.AssetDep(["gold", "features"], partition_mapping=dg.LastPartitionMapping())],
         group_name=GROUP,
         owners=[OWNER],
@@ -35,27 +38,31 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
         pool=DATABASE,
         code_version=CODE_VERSION,
         freshness_policy=table_policy(configuration.data.sla("gold/features")),
+        retry_policy=transient,
         check_specs=[
             dg.AssetCheckSpec(
                 "schema",
                 asset="feature_registry",
-                description="Every feature view is registered with exactly the features that models are built from.",
+                description="Every feature view is registered with the features that gold/features has.",
             )
         ],
     )
+    @no_retry()
     def feature_registry(home: HomeResource) -> dg.MaterializeResult:
-        store = open_store(home.stores.home)
-        store.apply(objects(home.lake.root, configuration))
+        store = open_store(home.stores.home, configuration)
+        services = apply(store, home.lake.root, configuration)
         registered = {view.name: [field.name for field in view.features] for view in store.list_feature_views()}
-        different = [view for view, names in views().items() if sorted(registered.get(view, [])) != sorted(names)]
-        lines = [f"| {view} | {len(names)} | {TTL[view]} |" for view, names in views().items()]
+        # Behind the present features stand those that only older services use.
+        different = [view for view, names in features.items() if registered.get(view, [])[: len(names)] != names]
+        lines = [f"| {view} | {len(names)} | {lifetimes[view]} |" for view, names in features.items()]
         return dg.MaterializeResult(
             metadata={
                 "feature_views": dg.MetadataValue.md(
                     "\n".join(["| view | features | time to live |", "| --- | --- | --- |", *lines])
                 ),
-                "feature_services": [service_name(model) for model in configuration.models.models],
-                "features": sum(len(names) for names in registered.values()),
+                "feature_services": list(services.values()),
+                "older_services": sorted({s.name for s in store.list_feature_services()} - set(services.values())),
+                "features": sum(map(len, features.values())),
             },
             check_results=[
                 dg.AssetCheckResult(
@@ -73,22 +80,15 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
         group_name=GROUP,
         owners=[OWNER],
         tags={"layer": GROUP},
-        kinds={"feast", "sqlite"},
+        kinds={"feast", online_kind},
         pool=DATABASE,
         code_version=CODE_VERSION,
         freshness_policy=table_policy(configuration.data.sla("gold/features")),
         retry_policy=transient,
-        check_specs=[
-            dg.AssetCheckSpec(
-                "online_equals_offline",
-                asset="online_features",
-                description="The newest row of each instrument is the same online and in gold/features, bit for bit.",
-            )
-        ],
     )
     @no_retry()
-    def online_features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        store = open_store(home.stores.home)
+    def online_features(home: HomeResource) -> dg.MaterializeResult:
+        store = open_store(home.stores.home, configuration)
         keys = home.lake.keys("gold/features")[-RECENT_SESSIONS:]
         recent = home.lake.table("gold/features", keys[0] if keys else None)
         if recent.empty:
@@ -96,40 +96,52 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
                 f"gold/features: no rows in sessions {keys[0]} to {keys[-1]}. Fetch newer candles, or set sessions.end "
                 "in instruments.yaml to the last session there is."
             )
-        newest = recent.sort_values("available_at").groupby("instrument").tail(1)
-        written = {view: write_newest(store, view, newest) for view in views()}
-        published = publish_blobs(store, home.stores, recent)
-        different = parity_problems(
-            newest, {view: read_online(store, view, newest["instrument"].tolist()) for view in views()}
-        )
+        written = {view: write_newest(store, view, recent) for view in features}
+        symbols, code = configuration.instruments.instruments, _code(home.lake, keys)
+        published = publish_blobs(store, home.stores, recent, features, symbols, code)
         return dg.MaterializeResult(
-            metadata={
-                "rows_written": written,
-                "newest": dg.MetadataValue.md(_newest_table(published)),
-            },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="online_equals_offline",
-                    passed=not different,
-                    metadata={"different": different or ["none"]},
-                )
-            ],
+            metadata={"rows_written": written, "newest": dg.MetadataValue.md(_newest_table(published))}
         )
 
     return [feature_registry, online_features]
 
 
-def parity_problems(newest: pd.DataFrame, online: dict[str, pd.DataFrame]) -> list[str]:
-    """Which (instrument, feature) differ between gold and online, to the last bit; empty when none does."""
-    found = []
-    for view, stored in online.items():
-        left = newest.set_index("instrument").sort_index()
-        right = stored.set_index("instrument").sort_index()
-        for name in views()[view]:
-            same = left[name].to_numpy().view(np.int64) == right[name].to_numpy().view(np.int64)
-            both_missing = left[name].isna().to_numpy() & right[name].isna().to_numpy()
-            found += [f"{symbol}.{name}" for symbol in left.index[~(same | both_missing)]]
-    return found
+def build_checks(configuration: Configuration) -> Sequence[dg.AssetChecksDefinition]:
+    """The parity check: in every run of online_features, and by itself whenever somebody asks."""
+    features = views(configuration)
+
+    @dg.asset_check(
+        asset="online_features",
+        name="online_equals_offline",
+        description="The newest row of each instrument is the same online and in gold/features, bit for bit.",
+    )
+    def online_equals_offline(home: HomeResource) -> dg.AssetCheckResult:
+        try:
+            store = open_store(home.stores.home, configuration)
+            keys = home.lake.keys("gold/features")[-RECENT_SESSIONS:]
+            newest = newest_rows(home.lake, keys[0] if keys else None)
+            symbols = newest["instrument"].tolist()
+            different = parity_problems(newest, {v: stored_online(store, v, symbols) for v in features}, features)
+        except (StoreError, MissingData) as error:
+            return dg.AssetCheckResult(passed=False, description=str(error), metadata={"different": [str(error)]})
+        return dg.AssetCheckResult(
+            passed=not different,
+            metadata={
+                "different": told(different),
+                "instruments": len(newest),
+                "newest": str(newest["available_at"].max()),
+            },
+        )
+
+    return [online_equals_offline]
+
+
+def _code(lake: Lake, keys: Sequence[str]) -> str | None:
+    """Version of the code that made the newest session with rows; None where its file does not say."""
+    rows = lake.read("gold/features", keys, ["available_at"])
+    newest = next(key for key in reversed(keys) if len(rows[key]))
+    stamp = lake.stamps("gold/features", [newest])[newest]
+    return stamp.code if stamp else None
 
 
 def _newest_table(newest: dict[str, datetime]) -> str:

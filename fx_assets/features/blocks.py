@@ -1,14 +1,11 @@
-"""From a bar frame to per-instrument arrays and back, plus the arithmetic every feature group shares.
+"""From a bar frame to arrays for each instrument, checked and in order, and what else handles times and frames.
 
-Formulas do not belong here. `apply` sorts and checks the bars, hands each instrument to the group functions
-as a `Block`, and joins their columns in the order (instrument, time).
+Formulas do not belong here.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from fx_assets.errors import DataError
+from fx_assets.features import wall_clock
 
 PRICES = ("open", "high", "low", "close")
 OPTIONAL = ("volume", "bid_close", "ask_close")
-RATIO_LIMIT = 1e6
 NEW_YORK = "America/New_York"
 MINUTE_US = 60_000_000
-_WORTH_THREADS = 20_000  # rows
+# Beyond this a figure is no volume or quote, and its square no number any more.
+LARGEST_FIGURE = 1e100
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,7 @@ class Block:
     volume: np.ndarray | None
     bid_close: np.ndarray | None
     ask_close: np.ndarray | None
-
-    @cached_property
-    def log_return(self) -> np.ndarray:
-        return log_change(self.close, 1)
+    instrument: str = ""
 
     @cached_property
     def new_york_minute(self) -> np.ndarray:
@@ -56,73 +51,102 @@ class Block:
         return np.ascontiguousarray(self.new_york_minute % 1440)
 
 
-Compute = Callable[[Block], dict[str, np.ndarray]]
-
-
 def wall_minute(utc_us: np.ndarray, zone: str) -> np.ndarray:
     """Minutes since 1970 on the wall clock of `zone`. utc_us: UTC microseconds, int64."""
-    utc = pd.DatetimeIndex(utc_us.view("datetime64[us]")).tz_localize("UTC")
-    local = utc.tz_convert(zone).tz_localize(None)
-    return time_us(local) // MINUTE_US
+    return wall_clock.wall_minute(utc_us, zone)
 
 
-def apply(bars: pd.DataFrame, computes: Iterable[Compute]) -> pd.DataFrame:
-    """Run group functions per instrument.
+@dataclass(frozen=True)
+class Bars:
+    """Checked bars, sorted by (instrument, time).
 
-    bars: columns instrument, time (tz-aware bar open), open, high, low, close and optionally volume,
-        bid_close, ask_close; any row order, several instruments allowed.
-    Returns instrument, time and the features as float64, sorted by (instrument, time), fresh index.
-    Raises DataError for a missing column, a time without zone, a repeated (instrument, time) and a price that
-    is not a positive number.
+    frame: the bars, with any index. blocks: one for each instrument, one empty block where there are no bars.
+    ends: where each block ends in `frame`.
     """
-    ordered = ordered_bars(bars)
-    functions = list(computes)
-    blocks = _blocks(ordered)
 
-    def columns_of(block: Block) -> dict[str, np.ndarray]:
-        return {name: column for function in functions for name, column in function(block).items()}
+    frame: pd.DataFrame
+    blocks: list[Block]
+    ends: list[int]
 
-    # The kernels leave the interpreter to others: instruments are worked on side by side where it pays.
-    threads = min(len(blocks), os.cpu_count() or 1) if len(ordered) >= _WORTH_THREADS else 1
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(columns_of, blocks))
-    else:
-        parts = [columns_of(block) for block in blocks]
-    columns = {name: ordered[name].array for name in ("instrument", "time")}
-    for name in list(parts[0]):
-        # Taken from the parts as it is joined, so that both are not in memory for all columns.
-        pieces = [part.pop(name) for part in parts]
-        columns[name] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    return pd.DataFrame(columns, copy=False)
+    @property
+    def names(self) -> list[str]:
+        """The instruments."""
+        return [block.instrument for block in self.blocks]
+
+    @classmethod
+    def read(cls, bars: pd.DataFrame) -> Bars:
+        """bars: columns instrument, time (tz-aware bar open), open, high, low, close and optionally volume, bid_close,
+        ask_close; any row order, several instruments allowed.
+
+        Raises DataError for a missing column, a time without zone, a repeated (instrument, time) and a price that is
+        not a positive number.
+        """
+        frame, codes, names, time = _sorted(bars)
+        prices = [_price(frame, name) for name in PRICES]
+        optional = [_figure(frame, name) if name in frame.columns else None for name in OPTIONAL]
+        # A frame without rows is one empty block, so that its result has all the columns.
+        starts = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)] if len(names) > 1 else None
+        bounds = list(pairwise(starts or [0, len(codes)]))
+        blocks = [
+            Block(
+                time[a:b],
+                *(column[a:b] for column in prices),
+                *(None if column is None else column[a:b] for column in optional),
+                instrument=name,
+            )
+            for (a, b), name in zip(bounds, names or [""], strict=True)
+        ]
+        return cls(frame, blocks, [b for _, b in bounds])
 
 
 def ordered_bars(bars: pd.DataFrame) -> pd.DataFrame:
-    """The bars sorted by (instrument, time) with a fresh index, checked as `apply` states."""
+    """The bars sorted by (instrument, time) with a fresh index, checked as `Bars.read` states."""
+    frame = _sorted(bars)[0]
+    for name in PRICES:
+        _price(frame, name)
+    return frame.reset_index(drop=True)
+
+
+def _sorted(bars: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[str], np.ndarray]:
+    """The bars in order, and of each row its instrument's number among the sorted names, and its time."""
     missing = [c for c in ("instrument", "time", *PRICES) if c not in bars.columns]
     if missing:
         raise DataError(f"bars: column(s) {', '.join(missing)} missing. Pass instrument, time and the four prices.")
     if not isinstance(bars["time"].dtype, pd.DatetimeTZDtype):
         raise DataError(f"bars.time: {bars['time'].dtype} has no time zone. Localise it to UTC first.")
-    codes, _ = pd.factorize(bars["instrument"], sort=True)
+    codes, names = pd.factorize(bars["instrument"], sort=True)
     time = time_us(bars["time"])
-    same = codes[1:] == codes[:-1]
-    if not bool(np.all((codes[1:] > codes[:-1]) | (same & (time[1:] > time[:-1])))):
+    later = time[1:] > time[:-1]
+    if len(names) > 1:
+        later = (codes[1:] > codes[:-1]) | ((codes[1:] == codes[:-1]) & later)
+    if not later.all():
         order = np.lexsort((time, codes))
         bars, codes, time = bars.iloc[order], codes[order], time[order]
         repeated = np.flatnonzero((codes[1:] == codes[:-1]) & (time[1:] == time[:-1]))
         if len(repeated):
             row = bars.iloc[int(repeated[0])]
             raise DataError(f"bars: {row['instrument']} has {row['time']} twice. Drop the older revision first.")
-    prices = bars[list(PRICES)].to_numpy(float)
-    bad = ~(np.isfinite(prices) & (prices > 0)).all(axis=1)
-    if bad.any():
-        row = bars.iloc[int(np.flatnonzero(bad)[0])]
+    return bars, codes, [str(name) for name in names], time
+
+
+def _price(frame: pd.DataFrame, name: str) -> np.ndarray:
+    values = np.ascontiguousarray(frame[name].to_numpy(float))
+    # NaN is neither above nor below, so it fails too.
+    if len(values) and not (values.min() > 0.0 and values.max() < np.inf):
+        row = frame.iloc[int(np.flatnonzero(~((values > 0.0) & (values < np.inf)))[0])]
         raise DataError(
             f"bars: {row['instrument']} at {row['time']} has a price that is not a positive number. "
             "Drop or quarantine such bars before computing features."
         )
-    return bars.reset_index(drop=True)
+    return values
+
+
+def _figure(frame: pd.DataFrame, name: str) -> np.ndarray:
+    """An optional column: it may be filled for some instruments or bars only, and what is missing counts as zero."""
+    values = np.ascontiguousarray(frame[name].to_numpy(float))
+    if len(values) and not (values.min() >= 0.0 and values.max() < LARGEST_FIGURE):
+        return np.where((values > 0.0) & (values < LARGEST_FIGURE), values, 0.0)
+    return values
 
 
 def time_us(time: Any) -> np.ndarray:
@@ -140,58 +164,6 @@ def moment_us(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000
 
 
-def _blocks(ordered: pd.DataFrame) -> list[Block]:
-    codes, _ = pd.factorize(ordered["instrument"])
-    edges = np.flatnonzero(np.diff(codes)) + 1
-    time = time_us(ordered["time"])
-    prices = [np.ascontiguousarray(ordered[c].to_numpy(float)) for c in PRICES]
-    # An optional column may be filled for some instruments only; a bar without the figure counts as zero
-    # there.
-    optional = [np.nan_to_num(ordered[c].to_numpy(float)) if c in ordered else None for c in OPTIONAL]
-    # A frame without rows is one empty block, so that its result has all the columns.
-    bounds = [0, *edges.tolist(), len(ordered)]
-    return [
-        Block(
-            time[a:b],
-            *(column[a:b] for column in prices),
-            *(None if column is None else column[a:b] for column in optional),
-        )
-        for a, b in pairwise(bounds)
-    ]
-
-
-def lag(values: np.ndarray, bars: int) -> np.ndarray:
-    """The series `bars` rows earlier, NaN at the start."""
-    out = np.full(len(values), np.nan)
-    if bars < len(values):
-        out[bars:] = values[: len(values) - bars]
-    return out
-
-
-def log_change(values: np.ndarray, bars: int) -> np.ndarray:
-    """ln(value / value `bars` rows earlier), NaN at the start."""
-    return log_ratio(values, lag(values, bars))
-
-
-def log_ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """ln(top / bottom) of positive figures, the quotient kept within 1e-6..1e6."""
-    return np.log(np.maximum(ratio(top, bottom, default=1.0), 1.0 / RATIO_LIMIT))
-
-
-def ratio(top: np.ndarray, bottom: np.ndarray, default: float = 0.0, limit: float = RATIO_LIMIT) -> np.ndarray:
-    """top / bottom within +-limit; `default` where bottom is zero; NaN stays NaN."""
-    zero = np.abs(bottom) < 1e-300
-    with np.errstate(over="ignore", invalid="ignore"):
-        quotient = np.clip(top / np.where(zero, 1.0, bottom), -limit, limit)
-    unknown = np.isnan(top) | np.isnan(bottom)
-    return np.where(unknown, np.nan, np.where(zero, default, quotient))
-
-
 def exponential(span: float, length: int) -> np.ndarray:
     """Weights of an exponential mean with alpha = 2 / (span + 1), `length` values, newest first."""
     return (1.0 - 2.0 / (span + 1.0)) ** np.arange(length)
-
-
-def wilder(period: int) -> np.ndarray:
-    """Weights of Wilder's mean (alpha = 1 / period), cut off after 8 periods (0.03 % left)."""
-    return (1.0 - 1.0 / period) ** np.arange(8 * period)

@@ -1,27 +1,38 @@
-"""Where in the trading day and week a bar opens: New York hour and weekday, time to the closes, open centres.
+"""Where in the trading day, week, month and year a bar opens: New York hour and weekday, time to the closes, open
+centres, the month's end, the holidays of foreign exchange.
 
-All figures refer to the bar's open and to wall clocks, so they follow daylight saving of the centre they
-name. Public holidays are not known here.
+All figures refer to the bar's open and to wall clocks, so they follow daylight saving of the centre they name. They
+are the same for every instrument. The holidays are the two that close the market, Christmas and New Year, by the rule
+of fx_assets/market_hours/closures.py, which is known in advance; what a single year's record says is not used.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 
-from fx_assets.features.blocks import Block, apply, wall_minute
+from fx_assets.features.blocks import Block
 from fx_assets.features.spec import FeatureSpec, declare
+from fx_assets.features.wall_clock import clock_changes
+from fx_assets.market_hours.closures import closures
 
-DAY, WEEK = 1440, 10080
-SESSION_CLOSE = 17 * 60
-# 1970-01-01 was a Thursday; minutes are shifted so that a week starts on Monday 00:00.
-MONDAY_SHIFT = 3 * DAY
-FRIDAY_CLOSE = 4 * DAY + SESSION_CLOSE
+# Zone and opening hours, in minutes of the day, Monday to Friday. New York's clock also gives hour, week and month.
 CENTRES = {
-    "tokyo_open": ("Asia/Tokyo", 9 * 60, 18 * 60),
-    "london_open": ("Europe/London", 8 * 60, 17 * 60),
     "new_york_open": ("America/New_York", 8 * 60, 17 * 60),
+    "london_open": ("Europe/London", 8 * 60, 17 * 60),
+    "tokyo_open": ("Asia/Tokyo", 9 * 60, 18 * 60),
+    "sydney_open": ("Australia/Sydney", 8 * 60, 17 * 60),
 }
+HOLIDAY_CAP = 14.0
+DAY_US = 86_400_000_000
+_WALL = (
+    *("hour_sin", "hour_cos", "weekday_sin", "weekday_cos"),
+    *("minutes_to_session_close", "minutes_to_week_close", "week_of_month", "weekdays_to_month_end"),
+)
+_YEARS = (2, 9998)  # for which a closure and a neighbouring year can be told
 
 
 def _spec(name: str, unit: str, description: str) -> FeatureSpec:
@@ -36,44 +47,67 @@ SPECS: tuple[FeatureSpec, ...] = (
     _spec("minutes_to_session_close", "minutes", "To 17:00 New York, 1..1440"),
     _spec("minutes_to_week_close", "minutes", "To Friday 17:00 New York, 1..10080"),
     _spec("week_of_month", "1..5", "Week of the New York month by day number (the first Friday is in week 1)"),
+    _spec("weekdays_to_month_end", "weekdays", "Mondays to Fridays left in the New York month after this day, 0..22"),
+    _spec("sydney_open", "0/1", "Sydney 08:00 to 17:00, Monday to Friday"),
     _spec("tokyo_open", "0/1", "Tokyo 09:00 to 18:00, Monday to Friday"),
     _spec("london_open", "0/1", "London 08:00 to 17:00, Monday to Friday"),
     _spec("new_york_open", "0/1", "New York 08:00 to 17:00, Monday to Friday"),
+    _spec("tokyo_london_overlap", "0/1", "Tokyo and London both open"),
     _spec("london_new_york_overlap", "0/1", "London and New York both open"),
+    _spec("days_to_holiday", "days", "To the next Christmas or New Year closure, 0 during one, at most 14"),
+    _spec("days_since_holiday", "days", "Since the last Christmas or New Year closure, 0 during one, at most 14"),
 )
 
 
 def calendar_features(bars: pd.DataFrame) -> pd.DataFrame:
-    """instrument, time and the calendar group, sorted by both. Bars and errors: `blocks.apply`."""
-    return apply(bars, [compute])
+    """instrument, time and the calendar group, sorted by both. Bars and errors: `compute_features`."""
+    from fx_assets.features.engine import compute_features
+
+    return compute_features(bars, ["calendar"])
 
 
 def compute(block: Block) -> dict[str, np.ndarray]:
-    """The calendar features of one instrument, float64 (n,). Angles come from a table."""
-    minute = block.new_york_minute
-    of_day = minute % DAY
-    weekday = (minute + MONDAY_SHIFT) // DAY % 7
-    day_angle = 2.0 * np.pi * np.arange(DAY) / DAY
-    week_angle = 2.0 * np.pi * np.arange(7) / 7
-    to_week_close = (FRIDAY_CLOSE - (minute + MONDAY_SHIFT) % WEEK - 1) % WEEK + 1
-    out = {
-        "hour_sin": np.sin(day_angle)[of_day],
-        "hour_cos": np.cos(day_angle)[of_day],
-        "weekday_sin": np.sin(week_angle)[weekday],
-        "weekday_cos": np.cos(week_angle)[weekday],
-        "minutes_to_session_close": ((SESSION_CLOSE - of_day - 1) % DAY + 1).astype(float),
-        "minutes_to_week_close": to_week_close.astype(float),
-        "week_of_month": _week_of_month(minute // DAY),
-    }
-    for name, (zone, opens, closes) in CENTRES.items():
-        local = minute if zone == "America/New_York" else wall_minute(block.time_us, zone)
-        clock, day = local % DAY, (local + MONDAY_SHIFT) // DAY % 7
-        out[name] = ((clock >= opens) & (clock < closes) & (day < 5)).astype(float)
-    out["london_new_york_overlap"] = out["london_open"] * out["new_york_open"]
-    return out
+    """The calendar features of one instrument, float64 (n,), of its bar opens alone."""
+    from fx_assets.features.kernels.calendar import clock_features, nearness
+
+    times = np.ascontiguousarray(block.time_us)
+    rows = np.empty((len(_WALL) + len(CENTRES) + 2, len(times)))
+    if len(times):
+        first, last = int(times[0]), int(times[-1])
+        clock_features(times, *_clocks(first, last), *_tables(), rows[:-2])
+        nearness(times, *_closed(first, last), float(DAY_US), HOLIDAY_CAP, rows[-2:])
+    found = dict(zip((*_WALL, *CENTRES, "days_to_holiday", "days_since_holiday"), rows, strict=True))
+    found["tokyo_london_overlap"] = found["tokyo_open"] * found["london_open"]
+    found["london_new_york_overlap"] = found["london_open"] * found["new_york_open"]
+    return {spec.name: found[spec.name] for spec in SPECS}
 
 
-def _week_of_month(day: np.ndarray) -> np.ndarray:
-    dates = day.astype("datetime64[D]")
-    day_of_month = (dates - dates.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
-    return (day_of_month // 7 + 1).astype(float)
+def _clocks(first: int, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Clock changes of all centres' zones side by side, how many each has, and the opening hours."""
+    changes = [clock_changes(zone, first, last) for zone, _, _ in CENTRES.values()]
+    longest = max(len(starts) for starts, _ in changes)
+    starts, offsets = np.zeros((2, len(changes), longest), np.int64)
+    for row, (start, offset) in enumerate(changes):
+        starts[row, : len(start)], offsets[row, : len(offset)] = start, offset
+    counts = np.array([len(start) - 1 for start, _ in changes], np.int64)
+    return starts, offsets, counts, np.array([hours for _, *hours in CENTRES.values()], np.int64)
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[np.ndarray, np.ndarray]:
+    """Sine and cosine of each minute of the day and of each weekday: every row takes them from here."""
+    day = 2.0 * np.pi * np.arange(1440) / 1440
+    week = 2.0 * np.pi * np.arange(7) / 7
+    return np.stack([np.sin(day), np.cos(day)], axis=1), np.stack([np.sin(week), np.cos(week)], axis=1)
+
+
+def _closed(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends of the closures that can count for times from first to last."""
+    years = [(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)).year for moment in (first, last)]
+    return _closed_years(max(years[0] - 1, _YEARS[0]), min(years[1] + 1, _YEARS[1]))
+
+
+@lru_cache(maxsize=64)
+def _closed_years(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    shut = [closure for year in range(first, last + 1) for closure in closures(year, recorded=False)]
+    return np.array([c.start_us for c in shut], np.int64), np.array([c.end_us for c in shut], np.int64)

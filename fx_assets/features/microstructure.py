@@ -1,15 +1,17 @@
-"""Trading conditions in a bar: position in the range, gaps, implied spreads, tick volume, quotes."""
+"""Trading conditions: position in the bar, gaps, implied spreads, tick volume and flow, quotes.
+
+The formulas are in kernels/microstructure.py. A volume or quote that is missing (or no finite figure) in some bars
+counts as zero there; a negative volume too.
+"""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from fx_assets.features.blocks import Block, apply, exponential, lag, log_ratio, ratio
-from fx_assets.features.hour_adjusted import ADJUSTED_WINDOW, adjusted
+from fx_assets.features.hour_adjusted import ADJUSTED_WINDOW
 from fx_assets.features.spec import FeatureSpec, declare
 
-CORWIN_CONSTANT = 3.0 - 2.0 * np.sqrt(2.0)
+BULK = "Easley, Lopez de Prado and O'Hara (2012), bulk classification by Student's t with 2 degrees of freedom"
 
 
 def _spec(name: str, window: int, unit: str, requires: str, source: str, description: str) -> FeatureSpec:
@@ -18,6 +20,7 @@ def _spec(name: str, window: int, unit: str, requires: str, source: str, descrip
 
 SPECS: tuple[FeatureSpec, ...] = (
     _spec("range_position", 1, "0..1", "high low close", "definition", "Close within the bar's range; 0.5 flat"),
+    _spec("body_position", 1, "-1..1", "open high low close", "definition", "Close minus open, over the bar's range"),
     _spec("gap", 2, "log price", "open close", "definition", "Open against the previous close"),
     _spec(
         "roll_spread_24",
@@ -36,12 +39,39 @@ SPECS: tuple[FeatureSpec, ...] = (
         "Spread implied by one- and two-bar ranges, 24-bar mean, negatives as 0",
     ),
     _spec(
+        "abdi_ranaldo_24",
+        25,
+        "relative",
+        "high low close",
+        "Abdi and Ranaldo (2017)",
+        "Spread implied by closes against mid-ranges, 24-bar mean; 0 if none",
+    ),
+    _spec("zero_return_share_24", 25, "0..1", "close", "Lesmond, Ogden and Trzcinka (1999)", "Bars without a move"),
+    _spec(
         "amihud_24",
         25,
         "1e6/tick",
         "close volume",
         "Amihud (2002)",
         "|return| per unit of volume, 24-bar mean",
+    ),
+    _spec(
+        "kyle_lambda_120",
+        121,
+        "1e6/tick",
+        "close volume",
+        "Kyle (1985); slope of returns on signed volume",
+        "Price impact: least-squares slope, 120 bars, sign of the return as sign of the volume",
+    ),
+    _spec("order_flow_24", 48, "-1..1", "close volume", BULK, "Bought minus sold volume of 24 bars, over the volume"),
+    _spec("vpin_120", 144, "0..1", "close volume", BULK, "|bought minus sold| of each bar, 120 bars, over the volume"),
+    _spec(
+        "chaikin_money_flow_20",
+        20,
+        "-1..1",
+        "high low close volume",
+        "Chaikin",
+        "Volume weighted by where the bar closed in its range, over the volume",
     ),
     _spec("volume_zscore_120", 120, "deviations", "volume", "definition", "Log volume against its last 120 bars"),
     _spec("volume_velocity", 24, "ratio", "volume", "definition", "Mean volume of 6 bars over that of 24"),
@@ -63,68 +93,19 @@ SPECS: tuple[FeatureSpec, ...] = (
     ),
     _spec("spread_bps", 1, "basis points", "bid_close ask_close", "definition", "Quoted spread at the close"),
     _spec("spread_rank_120", 120, "0..1", "bid_close ask_close", "definition", "Rank of spread_bps in 120 bars"),
+    _spec(
+        "spread_ratio_24",
+        24,
+        "ratio",
+        "bid_close ask_close",
+        "definition",
+        "spread_bps over its 24-bar mean; 1 flat",
+    ),
 )
 
 
 def microstructure_features(bars: pd.DataFrame) -> pd.DataFrame:
     """instrument, time and the microstructure group; an absent optional column drops its features."""
-    return apply(bars, [compute])
+    from fx_assets.features.engine import compute_features
 
-
-def compute(block: Block) -> dict[str, np.ndarray]:
-    """The microstructure features of one instrument, each float64 (n,)."""
-    out = {
-        "range_position": ratio(block.close - block.low, block.high - block.low, default=0.5),
-        "gap": log_ratio(block.open, lag(block.close, 1)),
-        "roll_spread_24": _roll(block.log_return),
-        "corwin_schultz_24": _corwin_schultz(block),
-    }
-    if block.volume is not None:
-        out |= _volume(block, block.volume)
-    if block.bid_close is not None and block.ask_close is not None:
-        out |= _quotes(block.bid_close, block.ask_close)
-    return out
-
-
-def _roll(change: np.ndarray) -> np.ndarray:
-    from fx_assets.features.kernels import weighted_mean
-
-    flat = np.ones(24)
-    before = lag(change, 1)
-    covariance = weighted_mean(change * before, flat) - weighted_mean(change, flat) * weighted_mean(before, flat)
-    return 2.0 * np.sqrt(np.maximum(-covariance, 0.0))
-
-
-def _corwin_schultz(block: Block) -> np.ndarray:
-    from fx_assets.features.kernels import weighted_mean
-
-    single = log_ratio(block.high, block.low) ** 2
-    beta = single + lag(single, 1)
-    top = np.maximum(block.high, lag(block.high, 1))
-    bottom = np.minimum(block.low, lag(block.low, 1))
-    gamma = log_ratio(top, bottom) ** 2
-    alpha = (np.sqrt(2.0 * beta) - np.sqrt(beta)) / CORWIN_CONSTANT - np.sqrt(gamma / CORWIN_CONSTANT)
-    # 2 (e^a - 1) / (1 + e^a), written as a hyperbolic tangent so that a large alpha cannot overflow
-    return weighted_mean(np.maximum(2.0 * np.tanh(alpha / 2.0), 0.0), np.ones(24))
-
-
-def _volume(block: Block, volume: np.ndarray) -> dict[str, np.ndarray]:
-    from fx_assets.features.kernels import moments, weighted_mean
-
-    logged = np.log1p(np.maximum(volume, 0.0))
-    mean, deviation, _ = moments(logged, 120)
-    against_hour = adjusted(volume, block.slot)
-    return {
-        "amihud_24": weighted_mean(ratio(1e6 * np.abs(block.log_return), volume), np.ones(24)),
-        "volume_zscore_120": ratio(logged - mean, deviation),
-        "volume_velocity": ratio(weighted_mean(volume, np.ones(6)), weighted_mean(volume, np.ones(24))),
-        "volume_adjusted": against_hour,
-        "volume_adjusted_fast": weighted_mean(against_hour, exponential(3, 12)),
-    }
-
-
-def _quotes(bid: np.ndarray, ask: np.ndarray) -> dict[str, np.ndarray]:
-    from fx_assets.features.kernels import rank
-
-    spread = ratio(1e4 * (ask - bid), (ask + bid) / 2.0)
-    return {"spread_bps": spread, "spread_rank_120": rank(spread, 120)}
+    return compute_features(bars, ["microstructure"])

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fx_assets.features import calendar, microstructure, technical, volatility
+from fx_assets.features import calendar, cross, economic, microstructure, rates, regime, technical, volatility
+from fx_assets.features.reference import Reference
 from fx_assets.features.spec import GROUPS, FeatureSpec
 
-COMPUTE = {
-    "technical": technical.compute,
-    "microstructure": microstructure.compute,
-    "volatility": volatility.compute,
-    "calendar": calendar.compute,
-}
 FEATURES: tuple[FeatureSpec, ...] = (
     *technical.SPECS,
     *microstructure.SPECS,
     *volatility.SPECS,
+    *regime.SPECS,
     *calendar.SPECS,
+    *cross.SPECS,
+    *economic.SPECS,
+    *rates.SPECS,
 )
 BY_NAME: dict[str, FeatureSpec] = {spec.name: spec for spec in FEATURES}
 
@@ -39,12 +38,14 @@ def max_window() -> int:
     return max(spec.window for spec in FEATURES)
 
 
-def available_features(columns: Iterable[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """Which features a bar frame with these columns supports.
+def available_features(
+    columns: Iterable[str], instruments: Iterable[str] = (), reference: Reference | None = None
+) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Which features a bar frame with these columns and instruments supports, with this reference data.
 
-    Returns (names in canonical order, {dropped feature: the columns it misses}).
+    Returns (names in canonical order, {dropped feature: what it misses, as in `FeatureSpec.requires`}).
     """
-    present = set(columns)
+    present = {*columns, *cross.provides(instruments), *(() if reference is None else reference.provides)}
     dropped = {
         spec.name: tuple(c for c in spec.requires if c not in present)
         for spec in FEATURES

@@ -1,55 +1,105 @@
-"""The test that catches look-ahead: what was known at a row must not change when later rows arrive."""
+"""What catches look-ahead: what was known at a row must not change when later rows arrive.
+
+Only the comparison is in here, with no feature's name in it; the tests and the asset check `no_lookahead` share it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from fx_assets.features.blocks import MINUTE_US, time_us
+
 KEYS = ["instrument", "time"]
+Function = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first row at which a column is not the same. value: with all rows; alone: with fewer of them."""
+
+    column: str
+    instrument: str
+    time: pd.Timestamp
+    value: float
+    alone: float
+
+    @property
+    def words(self) -> str:
+        """For people: what, where, and both values."""
+        return f"{self.column} of {self.instrument} at {self.time} is {self.alone!r}, with all rows {self.value!r}"
+
+
+def differences(whole: pd.DataFrame, part: pd.DataFrame) -> Iterator[Difference]:
+    """Every column's first difference, to the last bit, in the rows that `part` has.
+
+    whole, part: instrument, time and float columns, any row order; what is missing in both is the same.
+    Raises ValueError when the columns are not the same, or `whole` has not all rows of `part`.
+    """
+    names = [name for name in whole.columns if name not in KEYS]
+    if names != (found := [name for name in part.columns if name not in KEYS]):
+        raise ValueError(f"columns {found} are not {names}")
+    at = pd.MultiIndex.from_frame(whole[KEYS]).get_indexer(pd.MultiIndex.from_frame(part[KEYS]))
+    if len(at) and int(at.min()) < 0:
+        row = part.iloc[int(np.argmin(at))]
+        raise ValueError(f"{row['instrument']} at {row['time']} is not among all rows")
+    for name in names:
+        left, right = whole[name].to_numpy(float)[at], part[name].to_numpy(float)
+        differs = np.flatnonzero(~((left == right) | (np.isnan(left) & np.isnan(right))))
+        if len(differs):
+            row = int(differs[0])
+            instrument, time = part["instrument"].iloc[row], part["time"].iloc[row]
+            yield Difference(str(name), str(instrument), time, float(left[row]), float(right[row]))
+
+
+def known_us(frame: pd.DataFrame, minutes: Mapping[str, int] | None = None) -> np.ndarray:
+    """When each row is known: its time and the length of its instrument's bar; microseconds since 1970, UTC.
+
+    minutes: length of a bar by instrument; without it, `time`, as if all bars were of one length.
+    """
+    time = time_us(frame["time"])
+    if minutes is None:
+        return time
+    codes, names = pd.factorize(frame["instrument"])
+    return time + np.array([minutes[name] for name in names], dtype=np.int64)[codes] * MINUTE_US
 
 
 def assert_no_lookahead(
-    function: Callable[[pd.DataFrame], pd.DataFrame], bars: pd.DataFrame, cuts: Iterable[int]
+    function: Function, bars: pd.DataFrame, cuts: Iterable[int], minutes: Mapping[str, int] | None = None
 ) -> None:
-    """Compare the result on all bars with the result on the first `cut` bars in time, bit for bit.
+    """Compare the result on all bars with the result on the bars known when the `cut`-th is, bit for bit.
 
     function: bars -> frame with instrument, time and float columns.
-    bars: any instruments; cut in time order, so every instrument loses its own future.
+    bars: any instruments; cut in the order in which they become known (see known_us), so every instrument loses its own
+        future, and that of the others. The cut never falls between bars that become known together.
+    minutes: length of a bar by instrument, where these are not the same: a longer bar that still runs is cut off then.
     Raises AssertionError naming the first column, instrument and time that changed.
     """
     ordered = bars.sort_values(["time", "instrument"], kind="stable")
-    whole = function(ordered).set_index(KEYS)
+    whole, known = function(ordered), known_us(ordered, minutes)
+    in_turn = np.sort(known)
     for cut in cuts:
-        seen = function(ordered.iloc[:cut]).set_index(KEYS)
-        _assert_same(whole.loc[seen.index], seen, f"cut at row {cut}")
+        seen = ordered[known <= in_turn[cut - 1]] if cut else ordered.iloc[:0]
+        _assert_same(whole, function(seen), f"cut at row {cut}")
 
 
-def assert_start_independent(
-    function: Callable[[pd.DataFrame], pd.DataFrame],
-    bars: pd.DataFrame,
-    drops: Iterable[int],
-    window: int,
-) -> None:
+def assert_start_independent(function: Function, bars: pd.DataFrame, drops: Iterable[int], window: int) -> None:
     """Compare with the result when an instrument's first `drop` bars are missing, from `window` bars on."""
-    whole = function(bars).set_index(KEYS)
+    whole = function(bars)
     for drop in drops:
         later = bars.loc[(bars.groupby("instrument").cumcount() >= drop).to_numpy()]
         result = function(later)
         settled = result.groupby("instrument").cumcount() >= window - 1
-        part = result.loc[settled.to_numpy()].set_index(KEYS)
-        _assert_same(whole.loc[part.index], part, f"first {drop} rows dropped")
+        _assert_same(whole, result.loc[settled.to_numpy()], f"first {drop} rows dropped")
 
 
-def _assert_same(expected: pd.DataFrame, actual: pd.DataFrame, what: str) -> None:
-    if list(expected.columns) != list(actual.columns):
-        raise AssertionError(f"{what}: columns {list(actual.columns)} are not {list(expected.columns)}")
-    for name in expected.columns:
-        left, right = expected[name].to_numpy(float), actual[name].to_numpy(float)
-        differs = np.flatnonzero(~((left == right) | (np.isnan(left) & np.isnan(right))))
-        if len(differs):
-            row = int(differs[0])
-            raise AssertionError(
-                f"{what}: {name} at {expected.index[row]} is {right[row]!r}, with all rows {left[row]!r}"
-            )
+def _assert_same(whole: pd.DataFrame, part: pd.DataFrame, what: str) -> None:
+    try:
+        found = next(differences(whole, part), None)
+    except ValueError as error:
+        raise AssertionError(f"{what}: {error}") from error
+    if found is not None:
+        raise AssertionError(f"{what}: {found.words}")

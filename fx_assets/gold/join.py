@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from fx_assets.features.blocks import time_us, with_columns
+from fx_assets.features.blocks import moment_us, time_us, with_columns
 from fx_assets.labels import instrument_rows
+from fx_assets.sessions import news_bounds
 
 KEYS = ["instrument", "time"]
+SESSION = "session"
 
 
 def side_by_side(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -20,22 +22,28 @@ def side_by_side(*frames: pd.DataFrame) -> pd.DataFrame:
     MergeError unless both frames have them in the same order; the check of the table's schema finds those.
     """
     joined, *others = frames
+    columns: dict[str, object] = {}  # put into one frame at the end: wide frames are slow to make
     for other in others:
         fresh = [name for name in other.columns if name not in (*KEYS, "available_at")]
         rows = _rows_of(joined, other)
         if rows is None:
-            joined = joined.merge(other[[*KEYS, *fresh]], on=KEYS, how="inner", validate="1:1")
+            joined = with_columns(joined, columns).merge(other[[*KEYS, *fresh]], on=KEYS, how="inner", validate="1:1")
+            columns = {}
             continue
-        joined = with_columns(joined, {name: other[name].array[rows] for name in fresh})
-    return joined
+        columns |= {name: other[name].array[rows] for name in fresh}
+    return with_columns(joined, columns) if columns else joined
 
 
 def _rows_of(frame: pd.DataFrame, other: pd.DataFrame) -> np.ndarray | slice | None:
     """For each row of `frame` the row of `other` with the same keys; None unless they pair up exactly."""
     if len(frame) != len(other):
         return None
+    of_frame, of_other = time_us(frame["time"]), time_us(other["time"])
+    same = np.array_equal(of_frame, of_other)
+    if same and np.array_equal(frame["instrument"].to_numpy(), other["instrument"].to_numpy()):
+        return slice(None)  # as tables are stored; looked at first because names are slow to number
     codes, _ = pd.factorize(pd.concat([frame["instrument"], other["instrument"]], ignore_index=True))
-    left, right = (codes[: len(frame)], time_us(frame["time"])), (codes[len(frame) :], time_us(other["time"]))
+    left, right = (codes[: len(frame)], of_frame), (codes[len(frame) :], of_other)
     if _same(left, right):
         return slice(None)
     of_left, of_right = np.lexsort(left), np.lexsort(right)
@@ -68,14 +76,38 @@ def lags(bars: pd.DataFrame, names: Sequence[str], steps: Iterable[int]) -> pd.D
 
 
 def known_news(bars: pd.DataFrame, news: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The newest news row known at each bar's close: news.available_at <= bars.available_at."""
-    known = news.sort_values("available_at", kind="stable")
-    rows = np.searchsorted(time_us(known["available_at"]), time_us(bars["available_at"]), side="right") - 1
-    columns = {}
-    for name in names:
-        values = np.append(known[name].to_numpy(float), np.nan)  # row -1: nothing is known yet
-        columns[name] = values[rows]
-    return with_columns(bars, columns)
+    """The newest news row of the bar's instrument known at its close: news.available_at <= bars.available_at.
+
+    Rows come in the order of the bars; missing where nothing was known yet. Of equal times the last row counts.
+    With a column `session` (see `with_session`) in both frames a bar is given news of its own session only, so that one
+    that closes after its session's end is given the same whether or not the next session is there.
+    """
+    codes, _ = pd.factorize(pd.concat([bars["instrument"], news["instrument"]], ignore_index=True))
+    of_bars, of_news = codes[: len(bars)], codes[len(bars) :]
+    closes, known = time_us(bars["available_at"]), time_us(news["available_at"])
+    order = np.lexsort((known, of_news))
+    of_news, known = of_news[order], known[order]
+    by_session = SESSION in bars.columns and SESSION in news.columns
+    sessions = bars[SESSION].to_numpy() if by_session else np.zeros(len(bars), dtype=np.int64)
+    of_session = news[SESSION].to_numpy()[order] if by_session else np.zeros(len(news), dtype=np.int64)
+    rows = np.full(len(bars), len(news), dtype=np.int64)  # one row beyond the news: nothing is known yet
+    for code in np.unique(of_bars):
+        own = np.flatnonzero(of_bars == code)
+        first, last = np.searchsorted(of_news, [code, code + 1])
+        # Sessions follow one another, and so do the times at which their news is known.
+        begin, end = (np.searchsorted(of_session[first:last], sessions[own], side=side) for side in ("left", "right"))
+        found = np.minimum(np.searchsorted(known[first:last], closes[own], side="right"), end) - 1
+        there = found >= begin
+        rows[own[there]] = order[first + found[there]]
+    return with_columns(bars, {name: np.append(news[name].to_numpy(float), np.nan)[rows] for name in names})
+
+
+def with_session(frame: pd.DataFrame, keys: Sequence[str], all_week: bool = False) -> pd.DataFrame:
+    """`frame` with `session`: the number among `keys` (sorted) of the session that `time` falls into."""
+    bounds = [news_bounds(key, all_week) for key in keys]
+    edges = np.array([*(moment_us(start) for start, _ in bounds), moment_us(bounds[-1][1])], dtype=np.int64)
+    numbers = np.searchsorted(edges, time_us(frame["time"]), side="right") - 1
+    return with_columns(frame, {SESSION: numbers})
 
 
 def decision_times(start: pd.Timestamp, end: pd.Timestamp, minutes: int) -> pd.DatetimeIndex:

@@ -15,12 +15,13 @@ import pandas as pd
 from fx_assets.configuration import Configuration, Model
 from fx_assets.evaluation.gates import lookup
 from fx_assets.feature_store.repository import open_store
+from fx_assets.feature_store.services import service_features, service_for, service_of
 from fx_assets.freshness.policies import weekend
 from fx_assets.models import bundle, champion, decision, registry, report, rollout, train, training_set
 from fx_assets.plots import embed
 from fx_assets.resources.home import HomeResource
 from fx_assets.runs.pools import HEAVY
-from fx_assets.schemas import content_hash
+from fx_assets.schemas import content_hash, model_features
 from fx_assets.sessions import session_bounds
 from fx_assets.tables import CODE_VERSION, OWNER, Tables, define_asset
 
@@ -36,6 +37,8 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
 
 def _group(tables: Tables, configuration: Configuration, model: str, entry: Model) -> Sequence[dg.AssetsDefinition]:
     keys = list(tables.partitions.get_partition_keys()) if configuration.instruments.sessions.end else None
+
+    names = training_set.features(configuration, model)
 
     def sessions() -> list[str]:
         return keys or list(tables.partitions.get_partition_keys())
@@ -85,7 +88,7 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
     )
     def training_set_(context: dg.AssetExecutionContext, home: HomeResource):
         session = context.partition_key
-        store = open_store(home.stores.home)
+        store = open_store(home.stores.home, configuration)
         rows = training_set.build(store, home.lake, configuration, model, session, sessions())
         start = pd.Timestamp(session_bounds(session)[0])
         late = int((rows["label_end"] > start).sum() + (rows["decision_time"] >= rows["label_end"]).sum())
@@ -98,6 +101,8 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
             data_version=dg.DataVersion(content_hash(rows)),
             metadata={
                 "dagster/row_count": len(rows),
+                "features": len(names),
+                "feature_service": service_for(store, model, model_features(configuration, model)),
                 "base_rate": float(rows["label"].mean()),
                 "first_decision": str(rows["decision_time"].iloc[0]),
                 "last_label_end": str(rows["label_end"].max()),
@@ -131,9 +136,9 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
     ):
         session = context.partition_key
         spreads = train.half_spreads(configuration, rows, home.lake, session)
-        found = train.study(rows, entry, spreads, context.log.info)
+        found = train.study(rows, names, entry, spreads, context.log.info)
         tags = {"dagster_run_id": context.run.run_id, "code_version": CODE_VERSION}
-        record = train.fit_and_log(mlflow, model, entry, session, rows, found, tags)
+        record = train.fit_and_log(mlflow, model, entry, session, rows, names, found, tags)
         predictions = home.lake.path(f"models/{model}/out_of_fold", session)
         home.lake.write(f"models/{model}/out_of_fold", {session: found.predictions})
         canary = decision.no_leak(found.figures)
@@ -284,16 +289,23 @@ def _group(tables: Tables, configuration: Configuration, model: str, entry: Mode
         rows: pd.DataFrame,
     ):
         booster = champion.registered_booster(home.stores, record)
+        store = open_store(home.stores.home, configuration)
+        service = service_of(store, model, record["version"], booster.feature_names or [])
         lineage = {
             "session": record["session"],
             "dagster_run_id": context.run.run_id,
             "mlflow_run_id": record["mlflow_run_id"],
             "training_set_hash": record["training_set_hash"],
             "booster_sha256": record["booster_sha256"],
-            "code_version": CODE_VERSION,
+            "feature_service": service,
         }
-        folder = bundle.export(home.stores.bundles, configuration, record, booster, rows, lineage)
-        problems = bundle.problems(folder, configuration, record)
+        # The version's own, not this run's: a model must not be scored with features that mean something else.
+        trained = registry.version_tags(registry.open_registry(home.stores.home), model, record["version"])
+        if "code_version" in trained:
+            lineage["code_version"] = trained["code_version"]
+        inputs = service_features(store, service)
+        folder = bundle.export(home.stores.bundles, configuration, record, booster, rows, lineage, inputs)
+        problems = bundle.problems(folder, configuration, record, inputs)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
         return dg.MaterializeResult(
             value={"model": model, "version": promoted["version"], "path": str(folder)},

@@ -7,7 +7,7 @@ there whole or not at all.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,8 +19,7 @@ import pandas as pd
 
 from fx_assets.configuration import Configuration
 from fx_assets.errors import StoreError
-from fx_assets.feature_store.repository import TTL
-from fx_assets.models.training_set import FEATURES
+from fx_assets.feature_store.repository import ttls
 from fx_assets.schemas import model_features
 from fx_serving.client.bundle import (
     BundleError,
@@ -67,10 +66,10 @@ def to_onnx(booster: xgboost.Booster) -> bytes:
     return model.SerializeToString()
 
 
-def golden_rows(rows: pd.DataFrame, count: int = GOLDEN_ROWS) -> np.ndarray:
-    """Rows spread evenly over the training set, float32 (count, features)."""
+def golden_rows(rows: pd.DataFrame, names: Sequence[str], count: int = GOLDEN_ROWS) -> np.ndarray:
+    """Rows spread evenly over the training set, its columns `names`, float32 (count, features)."""
     picks = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
-    return rows[FEATURES].to_numpy(np.float32)[picks]
+    return rows[list(names)].to_numpy(np.float32)[picks]
 
 
 def export(
@@ -80,10 +79,13 @@ def export(
     booster: xgboost.Booster,
     rows: pd.DataFrame,
     lineage: Mapping[str, str],
+    inputs: Sequence[tuple[str, str]] | None = None,
 ) -> Path:
     """Write bundles/<model>/<version>; returns the folder. A version that is already there is left as it is.
 
-    record: as fit_and_log returns it. rows: the training set. Raises StoreError when ONNX and XGBoost disagree.
+    record: as fit_and_log returns it. rows: the training set. inputs: (feature, feature view) that the version was
+    trained with; those of the configuration by default. Raises StoreError when ONNX and XGBoost disagree, and for a
+    view that the configuration has no more.
     """
     model, version = record["model"], record["version"]
     place = bundle_dir(bundles, model, version)
@@ -92,7 +94,8 @@ def export(
     place.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix=f".{version}.", dir=place.parent))
     try:
-        _fill(folder, configuration, record, booster, rows, lineage)
+        chosen = model_features(configuration, model) if inputs is None else inputs
+        _fill(folder, configuration, record, booster, rows, lineage, chosen)
         folder.chmod(0o755)
         folder.rename(place)
         fsync_dir(place.parent)
@@ -102,25 +105,42 @@ def export(
     return place
 
 
-def problems(folder: Path, configuration: Configuration, record: Mapping[str, Any]) -> list[str]:
-    """What the service would refuse in a bundle, or what is not this model's; empty when nothing is."""
+def problems(
+    folder: Path,
+    configuration: Configuration,
+    record: Mapping[str, Any],
+    inputs: Sequence[tuple[str, str]] | None = None,
+) -> list[str]:
+    """What the service would refuse in a bundle, or what is not this model's; empty when nothing is.
+
+    inputs: see export.
+    """
     try:
         manifest = read_manifest(folder)
         verify_files(folder, manifest)
     except BundleError as error:
         return [str(error)]
+    wanted = model_features(configuration, record["model"]) if inputs is None else inputs
     found = {
         "model": (manifest.model, record["model"]),
         "version": (manifest.version, record["version"]),
-        "features": ([f.name for f in manifest.features], FEATURES),
+        "features": ([f.name for f in manifest.features], [name for name, _ in wanted]),
         "instruments": (manifest.instruments, list(configuration.model_instruments(record["model"]))),
     }
     return [f"{what} is {has}, expected {wanted}" for what, (has, wanted) in found.items() if has != wanted]
 
 
-def _fill(folder, configuration, record, booster, rows, lineage) -> None:
+def _fill(folder, configuration, record, booster, rows, lineage, chosen) -> None:
     entry = configuration.models.models[record["model"]]
-    inputs = golden_rows(rows)
+    features = [FeatureRef(name, view) for name, view in chosen]
+    oldest = ttls(configuration)
+    gone = sorted({feature.view for feature in features} - oldest.keys())
+    if gone:
+        raise StoreError(
+            f"{record['model']} version {record['version']} (feature service {lineage.get('feature_service', '?')}) "
+            f"needs the feature views {', '.join(gone)}, which this configuration has no more. Train a new version."
+        )
+    inputs = golden_rows(rows, [feature.name for feature in features])
     expected = np.asarray(booster.inplace_predict(inputs), dtype=float)
     onnx = to_onnx(booster)
     _check_parity(onnx, inputs, expected)
@@ -131,7 +151,6 @@ def _fill(folder, configuration, record, booster, rows, lineage) -> None:
     rows.sample(min(REFERENCE_ROWS, len(rows)), random_state=entry.seed).sort_index().to_parquet(
         folder / "reference.parquet", index=False
     )
-    features = [FeatureRef(name, view) for name, view in model_features()]
     positive, negative = OUTCOMES[entry.label.kind]
     names = ("model.onnx", "model.ubj", "golden.json", "reference.parquet")
     write_manifest(
@@ -144,7 +163,7 @@ def _fill(folder, configuration, record, booster, rows, lineage) -> None:
             instruments=list(configuration.model_instruments(record["model"])),
             features=features,
             schema_hash=schema_hash(features),
-            max_feature_age_s={view: ttl.total_seconds() for view, ttl in TTL.items()},
+            max_feature_age_s={view: oldest[view].total_seconds() for view in dict.fromkeys(f.view for f in features)},
             files={name: sha256_file(folder / name) for name in names},
             lineage=dict(lineage),
             created_at=datetime.now(UTC),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +15,6 @@ from fx_assets.evaluation.study import Study, evaluate, random_label_auc
 from fx_assets.evaluation.training import fit_final
 from fx_assets.lake import Lake
 from fx_assets.models.registry import CHALLENGER
-from fx_assets.models.training_set import FEATURES
 from fx_assets.schemas import content_hash
 from fx_assets.sessions import session_bounds
 
@@ -38,16 +37,21 @@ def half_spreads(configuration: Configuration, rows: pd.DataFrame, lake: Lake, s
 
 def study(
     rows: pd.DataFrame,
+    features: Sequence[str],
     entry: Model,
     spreads: Mapping[str, float],
     progress: Callable[[str], None] | None = None,
 ) -> Study:
-    """Every candidate through the same purged walk-forward folds; adds the leak canary's figures."""
+    """Every candidate through the same purged walk-forward folds; adds the leak canary's figures.
+
+    features: the columns of `rows` that the model sees, in order.
+    """
+    names = list(features)
     candidates = [candidate.model_dump() for candidate in entry.candidates]
     embargo = pd.Timedelta(minutes=entry.validation.embargo_minutes)
     folds, kind = entry.validation.folds, entry.label.kind
-    found = evaluate(rows, FEATURES, candidates, folds, embargo, kind, spreads, THREADS, entry.seed, progress)
-    canary = random_label_auc(rows, FEATURES, found.chosen, folds, embargo, THREADS, entry.seed)
+    found = evaluate(rows, names, candidates, folds, embargo, kind, spreads, THREADS, entry.seed, progress)
+    canary = random_label_auc(rows, names, found.chosen, folds, embargo, THREADS, entry.seed)
     found.figures["random_label_auc"] = canary
     return found
 
@@ -58,6 +62,7 @@ def fit_and_log(
     entry: Model,
     session: str,
     rows: pd.DataFrame,
+    features: Sequence[str],
     found: Study,
     tags: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -70,7 +75,8 @@ def fit_and_log(
     import mlflow.tracking
     from mlflow.xgboost import log_model
 
-    booster = fit_final(rows, FEATURES, found.chosen, entry.seed, THREADS)
+    names = list(features)
+    booster = fit_final(rows, names, found.chosen, entry.seed, THREADS)
     raw = bytes(booster.save_raw("ubj"))
     record = {
         "model": name,
@@ -86,13 +92,13 @@ def fit_and_log(
         mlflow.log_params(
             {"candidate": found.chosen["name"], "rounds": found.chosen["rounds"], **found.chosen["params"]}
         )
-        mlflow.log_params({"session": session, "rows": len(rows), "features": len(FEATURES), "seed": entry.seed})
+        mlflow.log_params({"session": session, "rows": len(rows), "features": len(names), "seed": entry.seed})
         mlflow.log_metrics(dict(flat_numbers(found.figures)))
         mlflow.log_dict(found.figures, "evaluation/figures.json")
         path = Path(folder) / "out_of_fold.parquet"
         found.predictions.to_parquet(path, index=False)
         mlflow.log_artifact(str(path), "evaluation")
-        example = rows[FEATURES].head(3)
+        example = rows[names].head(3)
         logged = log_model(
             booster,
             name="model",

@@ -16,7 +16,7 @@ from fx_assets.failures import no_retry
 from fx_assets.inputs import Input
 from fx_assets.lake import Lake
 from fx_assets.lineage import Stamp
-from fx_assets.partitions import AHEAD, LOOKBACK, with_neighbours
+from fx_assets.partitions import AHEAD, LOOKBACK, SETTING, with_neighbours
 from fx_assets.schemas import Schema
 from fx_assets.tables.produce import Staged
 from fx_assets.tables.reader import TableReader
@@ -61,7 +61,7 @@ class ParquetIOManager(dg.IOManager):
         stamps = self.lake.stamps(table, keys)
         self._refuse(table, own, stamps)
         self._tell(context, table, keys, stamps)
-        source = Input(table, metadata.get(LOOKBACK, 0), metadata.get(AHEAD, 0))
+        source = Input(table, metadata.get(LOOKBACK, 0), metadata.get(AHEAD, 0), metadata.get(SETTING, ""))
         schema = self.schemas.get(table) or Schema(table, "", ())
         reader = TableReader(self.lake, schema, source, every, stamps)
         return reader if context.dagster_type.typing_type is TableReader else reader.read(own)

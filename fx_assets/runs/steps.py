@@ -14,6 +14,7 @@ TABLES = [
     "silver/technical",
     "silver/microstructure",
     "silver/volatility",
+    "silver/regime",
     "silver/news_sentiment",
     "gold/market_features",
     "gold/news_signals",
@@ -44,6 +45,11 @@ def tables_run(configuration: Configuration, first: str, last: str) -> PlannedRu
 def online_run() -> PlannedRun:
     """The feature registry, the online store and the blobs the service reads."""
     return PlannedRun(assets=ONLINE)
+
+
+def reference_run(tables: list[str]) -> PlannedRun:
+    """Copies of reference files; each is made only of a file that has changed."""
+    return PlannedRun(assets=tables)
 
 
 def model_run(model: str, session: str, steps: list[str]) -> PlannedRun:

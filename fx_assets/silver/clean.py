@@ -1,19 +1,13 @@
-"""From bronze rows to distinct headlines, and which candles can be true at all: pure functions, no storage.
-
-From candles to silver is fx_assets.quality.
-"""
+"""Which candles can be true at all: pure functions, no storage. From candles to silver is fx_assets.quality."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from fx_assets.schemas import BID_ASK, UTC_TIME
-from fx_assets.sessions import session_bounds
-from fx_assets.sources.news_content import distinct
+from fx_assets.schemas import BID_ASK
 
 PRICES = ["open", "high", "low", "close"]
-MICROSECOND = pd.Timedelta(microseconds=1)
 
 
 def valid_candles(rows: pd.DataFrame) -> pd.Series:
@@ -33,19 +27,3 @@ def valid_candles(rows: pd.DataFrame) -> pd.Series:
     if "volume" in rows.columns:
         valid &= ~(rows["volume"].to_numpy("float64") < 0)
     return pd.Series(valid, index=rows.index)
-
-
-def headlines(rows: pd.DataFrame) -> pd.DataFrame:
-    """Bronze rows as headlines that differ in content within their session, available from max(published, first
-    seen); sentiment still to come.
-
-    A feed that is asked every few minutes brings a headline again each time, first seen then: the earliest counts.
-    One that claims to be published after the session in which it was seen is known by that session's end.
-    """
-    if rows.empty:
-        return rows
-    rows = distinct(rows, per=rows["session"])
-    ends = {key: pd.Timestamp(session_bounds(key)[1]) - MICROSECOND for key in rows["session"].unique()}
-    latest = rows["session"].map(ends).astype(UTC_TIME)
-    available = rows[["published", "first_seen"]].max(axis=1)
-    return rows.assign(available_at=available.where(available <= latest, latest))

@@ -37,14 +37,16 @@ OPTIONAL = ("volume", "bid_close", "ask_close")
 MIN_GAPS, MULTIPLES = 2, 0.9  # when gaps tell of longer bars: see longer_bars
 
 
-def read_candle_file(path: Path | str) -> pd.DataFrame:
+def read_candle_file(path: Path | str, gaps: bool = False) -> pd.DataFrame:
     """One instrument's candles: time (datetime64[us, UTC], bar open, strictly rising), open, high, low, close,
     and volume, bid_close, ask_close where the file has them. Files with only bid and ask get their middle.
+
+    gaps: volume, bid_close and ask_close may be empty in some rows or all, which gives NaN; else that is refused.
 
     Raises DataError naming file, row (as a text editor counts lines, for text files; from 0 in Parquet) and remedy.
     """
     path = Path(path)
-    raw = _read(path)
+    raw = read_rows(path)
     raw.columns = [str(name).strip().lower() for name in raw.columns]
     raw = raw.rename(columns={k: v for k, v in ALIASES.items() if k in raw.columns and v not in raw.columns})
     if twice := sorted(set(raw.columns[raw.columns.duplicated()])):
@@ -62,15 +64,15 @@ def read_candle_file(path: Path | str) -> pd.DataFrame:
         raise DataError(f"{path}: has no rows. Export it again.")
     frame = pd.DataFrame({"time": _times(path, raw[time_name])})
     for name in (*PRICES, *(name for name in OPTIONAL if name in raw.columns)):
-        frame[name] = _numbers(path, name, raw[name])
+        frame[name] = _numbers(path, name, raw[name], gaps and name in OPTIONAL)
     if "complete" in raw.columns:
         _refuse_running(path, raw["complete"])
     _refuse_bad_rows(path, frame)
     return frame.reset_index(drop=True)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """The file as it is; its index is the number by which a reader finds the row."""
+def read_rows(path: Path) -> pd.DataFrame:
+    """A table file as it is; its index is the number by which a reader finds the row. Raises DataError."""
     suffixes = [s.lower() for s in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] in (".gz", ".gzip")
     kind = next((s for s in reversed(suffixes) if s not in (".gz", ".gzip")), "")
@@ -135,6 +137,8 @@ def _times(path: Path, raw: pd.Series) -> pd.Series:
         if not isinstance(raw.dtype, pd.DatetimeTZDtype):
             raise DataError(f"{path}: row {raw.index[0]}: time {raw.iloc[0]} has no time zone. {remedy}")
         times = raw.dt.tz_convert("UTC")
+    elif pd.api.types.is_numeric_dtype(raw):
+        raise DataError(f"{path}: row {raw.index[0]}: time {raw.iloc[0]} is a number; epochs are not read. {remedy}")
     else:
         text = raw.astype(str).str.strip().str.replace(r"\s*UTC$", "Z", regex=True)
         zoned = text.str.contains(r":.*\d(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$", regex=True)
@@ -148,9 +152,11 @@ def _times(path: Path, raw: pd.Series) -> pd.Series:
     return times.astype(UTC_TIME)
 
 
-def _numbers(path: Path, name: str, raw: pd.Series) -> pd.Series:
+def _numbers(path: Path, name: str, raw: pd.Series, gaps: bool = False) -> pd.Series:
     numbers = pd.to_numeric(raw, errors="coerce").astype("float64")
     bad = ~np.isfinite(numbers.to_numpy())
+    if gaps:
+        bad &= raw.notna().to_numpy() & (raw.astype(str).str.strip() != "").to_numpy()
     if bad.any():
         row = raw.index[int(np.argmax(bad))]
         raise DataError(f"{path}: row {row}: {name} is '{raw.loc[row]}', not a number. Mend or remove the row.")

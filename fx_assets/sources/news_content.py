@@ -1,4 +1,4 @@
-"""Headlines as content: which of them are the same news, whatever their punctuation, and one row for each.
+"""Headlines as content: which of them are the same news, whatever their punctuation.
 
 Pure functions over the columns published, first_seen, headline, source, article_count.
 """
@@ -33,9 +33,10 @@ def content_key(headline: str, source: str = "") -> str:
 
 
 def frame(rows: Iterable[tuple[Any, Any, str, str]], article_count: Any = 1, **more: Any) -> pd.DataFrame:
-    """News from (published, first_seen, headline, source), one row for each publisher's headline, by first_seen.
+    """News from (published, first_seen, headline, source), one row for each publisher's headline and first_seen.
 
-    Entries that repeat a publisher's headline become one with the earliest times; their article_count is added up.
+    Entries that repeat a publisher's headline and were first seen at the same moment become one with the earliest time
+    of publication; their article_count is added up. One that was seen later stays: it was not known before.
     article_count: one number, or one for each row.
     more: further columns, one value for each row; of repeated rows the first is kept.
     """
@@ -46,24 +47,7 @@ def frame(rows: Iterable[tuple[Any, Any, str, str]], article_count: Any = 1, **m
         made[column] = pd.to_datetime(made[column], utc=True).astype(TIME_TYPE)
     made = made.astype({"article_count": "int64", "headline": object, "source": object})
     keys = [content_key(h, s) for h, s in zip(made["headline"], made["source"], strict=True)]
-    return _one_row(made, [pd.Series(keys, index=made.index, dtype=object), made["source"]], "sum")
-
-
-def distinct(news: pd.DataFrame, per: pd.Series | None = None) -> pd.DataFrame:
-    """One row for each content, over publishers and over repeated fetches.
-
-    The earliest published and first_seen are kept, headline and source are those of the earliest first_seen, and
-    article_count is the number of articles: for each publisher that of its largest fetch, so that fetching again
-    changes nothing. per: a group for each row, such as its session; rows of different groups stay apart.
-    """
-    if news.empty:
-        return news
-    made = news.assign(
-        _key=[content_key(h, s) for h, s in zip(news["headline"], news["source"], strict=True)],
-        _per="" if per is None else per.to_numpy(),
-    )
-    by_publisher = _one_row(made, [made["_key"], made["source"], made["_per"]], "max")
-    return _one_row(by_publisher, [by_publisher["_key"], by_publisher["_per"]], "sum").drop(columns=["_key", "_per"])
+    return _one_row(made, [pd.Series(keys, index=made.index, dtype=object), made["source"], made["first_seen"]])
 
 
 def within(news: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:
@@ -92,13 +76,12 @@ def _words(text: str) -> str:
     return _NO_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
-def _one_row(news: pd.DataFrame, by: list[pd.Series], counting: str) -> pd.DataFrame:
-    """One row for each group: earliest times, article_count summed or its maximum, the rest from the earliest."""
+def _one_row(news: pd.DataFrame, by: list[pd.Series]) -> pd.DataFrame:
+    """One row for each group: earliest publication, article_count summed, the rest from the earliest."""
     ordered = news.sort_values(["first_seen", "published", "source", "headline"], kind="stable")
     how = {name: "first" for name in news.columns} | {
         "published": "min",
-        "first_seen": "min",
-        "article_count": counting,
+        "article_count": "sum",
     }
     groups = ordered.groupby([series.loc[ordered.index].to_numpy() for series in by], sort=False)
     made = groups.agg(how) if len(ordered) else ordered

@@ -29,14 +29,21 @@ def dagster_home(home: Path) -> Path:
 
 
 def replay_clock(configuration: Configuration) -> str | None:
-    """FX_CLOCK for a configuration whose sessions end: time stands still at that end. None for a running market.
+    """FX_CLOCK for a configuration whose sessions end: time stands still at the end of the last one. None for a running
+    market.
 
-    So that history can be served as if live: its newest features are fresh, whenever the platform is started.
+    So that history can be served as if live: its newest features are fresh, whenever the platform is started. On a
+    Friday or Saturday no session starts, unless something trades all week: the last one is that before it then.
     """
-    from fx_assets.sessions import session_bounds
+    from fx_assets.sessions import is_session, previous_session, session_bounds
 
     end = configuration.instruments.sessions.end
-    return None if end is None else session_bounds(end.isoformat())[1].strftime("%Y-%m-%dT%H:%M:%SZ")
+    if end is None:
+        return None
+    key = end.isoformat()
+    if not configuration.all_week and not is_session(key):
+        key = previous_session(key)
+    return session_bounds(key)[1].strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def use_replay_clock(configuration: Configuration) -> None:

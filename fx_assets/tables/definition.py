@@ -13,17 +13,18 @@ import dagster as dg
 import pandas as pd
 
 from fx_assets.bronze.files import ALL_NEWS, Bronze
+from fx_assets.bronze.reference import known_digests
 from fx_assets.configuration import Configuration, DataFile
 from fx_assets.failures import no_retry
 from fx_assets.freshness.policies import table_policy
-from fx_assets.inputs import Input, TableInputs, table_inputs
+from fx_assets.inputs import REFERENCE_TABLES, Input, TableInputs, reference_inputs, table_inputs
 from fx_assets.lake import Lake
-from fx_assets.lineage import CODE_VERSION, Lineage
+from fx_assets.lineage import Lineage, code_version
 from fx_assets.partitions import fx_sessions, lookback
 from fx_assets.plots import line_plot
 from fx_assets.schemas import Schema, build_schemas
 from fx_assets.tables.produce import Compute, Computed, Partition, Production, Staged
-from fx_assets.tables.reader import BronzeReader, Reader
+from fx_assets.tables.reader import BronzeReader, Reader, ReferenceReader, TableReader
 
 OWNER = "team:fx-platform"
 _TOLD = 20  # problems that a check names
@@ -91,12 +92,20 @@ class Tables:
     def lineage(self, bronze: Bronze) -> Lineage:
         """How the partitions in the lake stand to what they are made of. Raises ValueError without a lake."""
         fetched = {f"bronze/{what}": self._fetched(f"bronze/{what}") for what in ("candles", "news")}
-        return Lineage(self._lake(), bronze, self.schemas, self.inputs, self.keys(), fetched)
+        keys = self.keys()
+        files = known_digests(bronze, reference_inputs(self.inputs), keys, self.all_week)
+        return Lineage(self._lake(), bronze, self.schemas, self.inputs, keys, fetched, files)
 
-    def asset(self, table: str, *, kinds: set[str] | None = None) -> dict[str, Any]:
-        """Arguments of define_asset for a silver or gold table; its inputs come as the readers that `inputs` names."""
+    def asset(
+        self, table: str, *, kinds: set[str] | None = None, checks: Sequence[dg.AssetCheckSpec] = ()
+    ) -> dict[str, Any]:
+        """Arguments of define_asset for a silver or gold table; its inputs come as the readers that `inputs` names.
+
+        checks: what the asset checks beside its schema.
+        """
         key, shared = table.split("/"), self._shared(table, kinds)
         common = self._common(table)
+        common["check_specs"] += checks
         deps = [source.table.split("/") for source in self._sources(table) if source.is_bronze]
         return {"key": key, "deps": deps, "io_manager_key": "parquet", **shared, **common}
 
@@ -127,7 +136,7 @@ class Tables:
             "owners": [OWNER],
             "tags": {"layer": layer},
             "kinds": kinds or {"pandas", "parquet"},
-            "code_version": CODE_VERSION,
+            "code_version": code_version(table),
             "freshness_policy": table_policy(self.data.sla(table)),
             "metadata": {"dagster/column_schema": dg.TableSchema(columns)},
         }
@@ -137,7 +146,10 @@ class Tables:
         sources = {name: source for table in names for name, source in self.inputs.get(table, {}).items()}
         return {
             "ins": {
-                name: lookback(source.table, source.before, source.ahead)
+                # Stated here too: an asset may take its inputs as **readers.
+                name: lookback(source.table, source.before, source.ahead, source.setting)._replace(
+                    dagster_type=TableReader
+                )
                 for name, source in sources.items()
                 if not source.is_bronze
             },
@@ -159,6 +171,14 @@ class Tables:
         """The bronze input `name` of a table, for the sessions of a run."""
         source = self.inputs[table][name]
         return BronzeReader(bronze, source, self._fetched(source.table), context.partition_keys, self.keys())
+
+    def reference(self, context: dg.AssetExecutionContext, table: str, bronze: Bronze) -> dict[str, ReferenceReader]:
+        """The reference files that a table is made of, by name, for the sessions of a run."""
+        wanted = {name: source for name, source in self.inputs[table].items() if source.table in REFERENCE_TABLES}
+        keys = context.partition_keys
+        return {
+            name: ReferenceReader(bronze, source, keys, self.keys(), self.all_week) for name, source in wanted.items()
+        }
 
     def _fetched(self, table: str) -> Sequence[str]:
         return [ALL_NEWS] if table == "bronze/news" else self.instruments

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fx_assets.lake import Lake
-from fx_assets.lineage import CODE_VERSION, Stamp, inputs_digest, schema_hash
+from fx_assets.lineage import Stamp, code_version, inputs_digest, schema_hash
 from fx_assets.partition_file import arrow_table, encode
 from fx_assets.schemas import Schema
 from fx_assets.tables.chunks import chunks
@@ -164,11 +164,11 @@ class Production:
 
     def _write(self, staged: Staged, job: _Job) -> None:
         """Hash, encode and stage some sessions."""
-        schema = schema_hash(job.sessions.schema)
+        schema, code = schema_hash(job.sessions.schema), code_version(job.table)
         files, made = {}, {}
         for key in job.keys:
             problems = (*job.problems.get(key, ()), *job.invalid.get(key, ()))
-            stamp = Stamp(job.sessions.content(key), job.inputs[key], CODE_VERSION, schema, problems)
+            stamp = Stamp(job.sessions.content(key), job.inputs[key], code, schema, problems)
             where = job.sessions.slices[key]
             files[key] = encode(job.arrow.slice(where.start, where.stop - where.start), stamp)
             made[key] = stamp

@@ -1,13 +1,16 @@
-"""Inputs of a table asset, read chunk by chunk: of the lake, and of bronze."""
+"""Inputs of a table asset: of the lake and of bronze, read chunk by chunk, and reference files, read whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
+from fx_assets.bronze import reference
 from fx_assets.bronze.files import Bronze
-from fx_assets.errors import StoreError
+from fx_assets.errors import MissingData, StoreError
 from fx_assets.inputs import Input
 from fx_assets.lake import Lake, concatenated
 from fx_assets.lineage import Stamp, neighbours, usable_contents
@@ -49,15 +52,33 @@ class TableReader(Reader):
         self.contents = usable_contents(stamps)
         self.width = len(schema.columns)
 
-    def read(self, keys: Sequence[str], columns: list[str] | None = None) -> pd.DataFrame:
-        """`keys` and their neighbours as one frame, sorted as stored: by session, then by the table's key."""
-        return self._frame(self.wanted(keys), columns)
+    def read(
+        self, keys: Sequence[str], columns: list[str] | None = None, before: Mapping[str, int] | None = None
+    ) -> pd.DataFrame:
+        """`keys` and their neighbours as one frame, sorted as stored: by session, then by the table's key.
+
+        before: sessions before each that an instrument needs, by instrument, where these are not the same for all:
+        what of an earlier session no instrument needs is not kept.
+        """
+        if before is None or len(set(before.values())) < 2:
+            return self._frame(self.wanted(keys), columns)
+        needed: dict[str, set[str]] = {}
+        for sessions in set(before.values()):
+            symbols = {symbol for symbol, own in before.items() if own == sessions}
+            source = replace(self.source, before=sessions)
+            for key in {key for own in keys for key in neighbours(self._position[own], source, self.calendar)}:
+                needed.setdefault(key, set()).update(symbols)
+        partly = {key: sorted(symbols) for key, symbols in needed.items() if len(symbols) < len(before)}
+        return self._frame(self.wanted(keys), columns, partly)
 
     def own(self, keys: Sequence[str], columns: list[str] | None = None) -> pd.DataFrame:
         """`keys` alone."""
         return self._frame(list(keys), columns)
 
-    def _frame(self, keys: list[str], columns: list[str] | None) -> pd.DataFrame:
+    def _frame(
+        self, keys: list[str], columns: list[str] | None, partly: Mapping[str, Sequence[str]] | None = None
+    ) -> pd.DataFrame:
+        """partly: the instruments wanted of a session, where these are not all."""
         found = self.lake.read_tables(self.source.table, [key for key in keys if key in self.contents], columns)
         for key, (_, stamp) in found.items():
             if stamp != self.stamps[key]:
@@ -65,6 +86,10 @@ class TableReader(Reader):
                     f"{self.source.table}, session {key}: was made again while this run was reading it. "
                     "Run the same command again."
                 )
+        for key, symbols in (partly or {}).items():
+            if key in found:
+                table, stamp = found[key]
+                found[key] = table.filter(np.isin(table["instrument"].to_numpy(), symbols)), stamp
         parts = [part for part, _ in found.values() if part.num_rows] or [part for part, _ in found.values()][:1]
         if parts:
             return concatenated(parts)
@@ -87,3 +112,18 @@ class BronzeReader(Reader):
     def read(self, keys: Sequence[str]) -> pd.DataFrame:
         """All rows of all fetches, as Bronze.read returns them."""
         return self.bronze.read(self.source.table, self.wanted(keys), self.instruments)
+
+
+class ReferenceReader(Reader):
+    """The copy in use of a reference file, for the sessions of a run. Raises MissingData where there is none yet."""
+
+    def __init__(self, bronze: Bronze, source: Input, keys: Sequence[str], calendar: Sequence[str], all_week: bool):
+        super().__init__(source, calendar)
+        path = reference.newest(bronze, source.table)
+        if path is None:
+            raise MissingData(
+                f"{source.table}: the file that data.yaml names was not copied yet. "
+                f"Materialize {source.table}, or run `fx backfill`, which does."
+            )
+        self.rows = reference.read(bronze, path)
+        self.contents = reference.session_digests(self.rows, keys, all_week)

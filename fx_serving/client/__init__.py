@@ -5,6 +5,7 @@ clock           the replay clock (FX_CLOCK)
 files           atomic writes
 bundle          the exported model: manifest, hashes, golden rows
 snapshot        the feature blob that the refresher publishes and the workers read
+blob_store      where the blobs are published: a folder, or Redis
 prediction_log  prediction and feedback records
 http            ServingClient
 

@@ -1,4 +1,4 @@
-"""Where the platform keeps its files. Only paths belong here: nothing is created or read."""
+"""Where the platform keeps its files. Only paths belong here: nothing is created or opened."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ def fx_home() -> Path:
     if (_CHECKOUT / "pyproject.toml").is_file():
         return _CHECKOUT / ".fx"
     return Path.cwd() / ".fx"
+
+
+def serving_yaml(home: Path) -> Path | None:
+    """The serving.yaml in force: FX_CONFIG_DIR/serving.yaml, else <home>/config/serving.yaml; None for the defaults."""
+    folder = os.environ.get("FX_CONFIG_DIR", "").strip()
+    candidates = [Path(folder) / "serving.yaml"] if folder else []
+    candidates.append(Path(home) / "config" / "serving.yaml")
+    return next((path for path in candidates if path.is_file()), None)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from fx_serving.client.bundle import valid_name
 from fx_serving.client.files import atomic_write
 
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
+REMEDY = "Run the feature refresher to publish it again."
 
 
 class BlobError(Exception):
@@ -44,7 +45,11 @@ def _version(view: str, instrument: str, names: Sequence[str], rows: Sequence[Fe
 
 
 class FeatureBlob(msgspec.Struct, frozen=True, kw_only=True):
-    """One published blob. `rows` sorted by time, newest last; `version` is the sha256 of the content."""
+    """One published blob. `rows` sorted by time, newest last; `version` is the sha256 of view, instrument, names, rows.
+
+    code: version of the code that made the features, where it is known: what they mean. A model of another is not
+    scored with them.
+    """
 
     format: Literal[1] = 1
     view: str
@@ -53,6 +58,7 @@ class FeatureBlob(msgspec.Struct, frozen=True, kw_only=True):
     published_at: Utc
     names: list[str]
     rows: list[FeatureRow]
+    code: str | None = None
 
     @classmethod
     def build(
@@ -61,6 +67,7 @@ class FeatureBlob(msgspec.Struct, frozen=True, kw_only=True):
         instrument: str,
         names: Sequence[str],
         rows: Iterable[tuple[datetime, Sequence[float | None]]],
+        code: str | None = None,
     ) -> FeatureBlob:
         """A blob from (aware event time, values in the order of `names`) pairs; NaN and infinities become
         null.
@@ -88,12 +95,27 @@ class FeatureBlob(msgspec.Struct, frozen=True, kw_only=True):
             published_at=datetime.now(UTC),
             names=names,
             rows=made,
+            code=code,
         )
+
+    @property
+    def mark(self) -> str:
+        """Differs between blobs of different content or code."""
+        return self.version if self.code is None else f"{self.version}:{self.code}"
+
+    @property
+    def newest(self) -> datetime | None:
+        """The time of the newest row (UTC); None without rows."""
+        return self.rows[-1].time if self.rows else None
+
+    def encode(self) -> bytes:
+        """The JSON that is published."""
+        return msgspec.json.encode(self)
 
     def write(self, features_dir: Path) -> Path:
         """Publish under `features_dir` (Stores.features), atomically; returns the path."""
         path = blob_path(features_dir, self.view, self.instrument)
-        atomic_write(path, msgspec.json.encode(self))
+        atomic_write(path, self.encode())
         return path
 
     @classmethod
@@ -101,17 +123,25 @@ class FeatureBlob(msgspec.Struct, frozen=True, kw_only=True):
         """Read and check a blob; BlobError (what, where, remedy) if it is missing, torn or does not match its
         hash.
         """
-        remedy = "Run the feature refresher to publish it again."
         try:
-            blob = msgspec.json.decode(Path(path).read_bytes(), type=cls)
+            content = Path(path).read_bytes()
         except FileNotFoundError:
-            raise BlobError(f"{path}: no such feature blob. {remedy}") from None
-        except (OSError, msgspec.DecodeError) as error:
-            raise BlobError(f"{path}: unreadable ({error}). {remedy}") from None
+            raise BlobError(f"{path}: no such feature blob. {REMEDY}") from None
+        except OSError as error:
+            raise BlobError(f"{path}: unreadable ({error}). {REMEDY}") from None
+        return cls.decode(content, str(path))
+
+    @classmethod
+    def decode(cls, content: bytes, where: str) -> FeatureBlob:
+        """The checked blob of published JSON; BlobError, with `where` it was, if it is torn or altered."""
+        try:
+            blob = msgspec.json.decode(content, type=cls)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BlobError(f"{where}: unreadable ({error}). {REMEDY}") from None
         if any(len(row.values) != len(blob.names) for row in blob.rows):
-            raise BlobError(f"{path}: a row's length differs from the list of names. {remedy}")
+            raise BlobError(f"{where}: a row's length differs from the list of names. {REMEDY}")
         if any(a.time >= b.time for a, b in itertools.pairwise(blob.rows)):
-            raise BlobError(f"{path}: rows are not in order of time. {remedy}")
+            raise BlobError(f"{where}: rows are not in order of time. {REMEDY}")
         if _version(blob.view, blob.instrument, blob.names, blob.rows) != blob.version:
-            raise BlobError(f"{path}: content does not match its version hash. {remedy}")
+            raise BlobError(f"{where}: content does not match its version hash. {REMEDY}")
         return blob

@@ -8,9 +8,10 @@ from typing import Any
 from fx_serving.client import clock
 from fx_serving.client.home import Stores
 from fx_serving.counts import SlotCounts, read_counts
-from fx_serving.dataplane.features import FeatureSnapshots, ViewRows
+from fx_serving.dataplane.features import RETRAIN, other_code
 from fx_serving.dataplane.log import PredictionLogWriter
 from fx_serving.dataplane.slots import SlotManager
+from fx_serving.dataplane.snapshots import FeatureSnapshots, ViewRows
 
 
 def _component(problems: list[str], **more: Any) -> dict[str, Any]:
@@ -102,8 +103,9 @@ class HealthDesk:
     def _features(self) -> dict[str, Any]:
         now = clock.now()
         problems: list[str] = []
+        other_codes: list[str] = []
         ages: dict[str, float] = {}
-        held = self.snapshots.held
+        held, doubts = self.snapshots.held, self.snapshots.doubts
         for slots in self.slots.current.models.values():
             if slots.blue is None:
                 continue
@@ -115,14 +117,23 @@ class HealthDesk:
                     if age is not None:
                         ages[name] = age
                     if rows is None:
-                        problems.append(f"{name}: none published")
+                        problems.append(f"{name}: none published; {RETRAIN}")
                     elif isinstance(rows, str):
                         problems.append(f"{name}: corrupt: {rows}")
+                    elif other := other_code(slots.blue, rows):
+                        other_codes.append(other)
                     elif age is None:
                         problems.append(f"{name}: no row yet")
                     elif age > limit:
                         problems.append(f"{name}: {age:.0f} s old, limit {limit:.0f} s")
-        return _component(sorted(set(problems)), age_s=ages)
+                    if (view, instrument) in doubts:
+                        problems.append(f"{name}: {doubts[view, instrument]}")
+        problems = [*sorted(set(other_codes)), *sorted(set(problems))]
+        more: dict[str, Any] = {"store": self.snapshots.store.kind, "age_s": ages}
+        if self.snapshots.problem is not None and self.snapshots.since is not None:
+            problems.insert(0, f"{self.snapshots.problem}; what was read last is served up to its age limit")
+            more["since"] = clock.to_iso(self.snapshots.since)
+        return _component(problems, **more)
 
     def _registry(self) -> dict[str, Any]:
         problems: list[str] = []

@@ -68,6 +68,9 @@ class Metrics:
             ["model", "version", "slot"],
             multiprocess_mode="mostrecent",
         )
+        self.store_degraded = Gauge(
+            "fx_feature_store_degraded", "1: the store of the feature blobs cannot be read", multiprocess_mode="max"
+        )
         self.log_degraded = Gauge("fx_prediction_log_degraded", "1: the log cannot be written", multiprocess_mode="max")
         self.log_waiting = Gauge("fx_prediction_log_waiting", "Records not yet on disk", multiprocess_mode="sum")
         self.log_dropped = Counter("fx_prediction_log_dropped", "Records given up while the log was degraded")

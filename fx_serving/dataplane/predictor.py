@@ -19,12 +19,13 @@ from fx_serving.dataplane import request as requests
 from fx_serving.dataplane.answer import PredictionAnswer
 from fx_serving.dataplane.bundles import LoadedBundle
 from fx_serving.dataplane.errors import ApiError
-from fx_serving.dataplane.features import FeatureSnapshots, Vector, assemble
+from fx_serving.dataplane.features import Vector, assemble
 from fx_serving.dataplane.log import PredictionLogWriter
 from fx_serving.dataplane.metrics import Metrics
 from fx_serving.dataplane.request import PredictRequest
 from fx_serving.dataplane.sidecar_client import CanaryFailure
 from fx_serving.dataplane.slots import Deployment, Green, ModelSlots, SlotManager
+from fx_serving.dataplane.snapshots import FeatureSnapshots
 from fx_serving.routing import goes_green
 
 logger = logging.getLogger("fx_serving.predictor")

@@ -18,19 +18,20 @@ import msgspec
 import uvicorn
 
 from fx_serving.client import clock
+from fx_serving.client.blob_store import open_blobs
 from fx_serving.client.files import atomic_write
 from fx_serving.client.home import Stores
 from fx_serving.config import ServingConfig, load_config
 from fx_serving.dataplane import metrics as metric_files
 from fx_serving.dataplane.app import build_app
 from fx_serving.dataplane.asgi import HotRoutes
-from fx_serving.dataplane.features import FeatureSnapshots
 from fx_serving.dataplane.feedback import FeedbackDesk
 from fx_serving.dataplane.forward import ControllerLink
 from fx_serving.dataplane.health import HealthDesk, newest_age
 from fx_serving.dataplane.log import PredictionLogWriter
 from fx_serving.dataplane.predictor import Predictor
 from fx_serving.dataplane.slots import SlotManager
+from fx_serving.dataplane.snapshots import FeatureSnapshots
 from fx_serving.processes import leave_with_parent, setup_logging
 
 log = logging.getLogger("fx_serving.worker")
@@ -42,7 +43,7 @@ class Worker:
     def __init__(self, stores: Stores, worker: str, config: ServingConfig) -> None:
         self.stores, self.name, self.config = stores, worker, config
         self.metrics = metric_files.Metrics()
-        self.snapshots = FeatureSnapshots(stores.features)
+        self.snapshots = FeatureSnapshots(open_blobs(stores, config.feature_blobs))
         self.slots = SlotManager(stores, config)
         self.log = PredictionLogWriter(stores.predictions, worker, config.log_flush_ms)
         self.predictor = Predictor(self.slots, self.snapshots, self.log, self.metrics, config)
@@ -116,6 +117,7 @@ class Worker:
                 self.metrics.weight.labels(*labels).set(weight)
             self._weights = weights
             self.metrics.lease.set(live)
+            self.metrics.store_degraded.set(self.snapshots.problem is not None)
             self.metrics.log_degraded.set(self.log.problem is not None)
             self.metrics.log_waiting.set(self.log.waiting)
             await asyncio.sleep(1.0)

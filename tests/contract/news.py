@@ -37,10 +37,18 @@ def articles() -> list[dict[str, Any]]:
     ]
 
 
-#: (published, headline, source, article_count) of what must be made of them, in any order.
-DISTINCT = {
+#: (published, headline, source, article_count) of what must be made of them in one answer, in any order ...
+AT_ONCE = {
     ("2025-06-13T11:58:00+00:00", "Euro slides after weak PMI: traders react", "Example Markets", 1),
     ("2025-06-13T09:10:00+00:00", "Dollar firms, as yields rise!", "Sample Wire", 2),
+    ("2025-06-13T09:45:00+00:00", "Dollar firms as yields rise", "Example Markets", 1),
+    ("2025-06-13T03:00:00+00:00", "Bank of Japan holds rates & guidance", "Sample Wire", 1),
+}
+#: ... and where each was first seen at another moment: the later one was not known before, so it stays apart.
+ONE_BY_ONE = {
+    ("2025-06-13T11:58:00+00:00", "Euro slides after weak PMI: traders react", "Example Markets", 1),
+    ("2025-06-13T09:10:00+00:00", "Dollar firms, as yields rise!", "Sample Wire", 1),
+    ("2025-06-13T09:30:00+00:00", "Dollar firms as yields rise", "Sample Wire", 1),
     ("2025-06-13T09:45:00+00:00", "Dollar firms as yields rise", "Example Markets", 1),
     ("2025-06-13T03:00:00+00:00", "Bank of Japan holds rates & guidance", "Sample Wire", 1),
 }
@@ -60,6 +68,11 @@ class NewsCase:
     dead: Callable[[], Any] | None = None
     session: tuple[datetime, datetime] = NEWS_SESSION
     server: FaultApp | None = None
+
+    @property
+    def expected(self) -> set[tuple[str, str, str, int]]:
+        """What a source that was given `articles` answers for NEWS_SESSION."""
+        return AT_ONCE if self.live else ONE_BY_ONE
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -70,22 +71,30 @@ def bronze_of(store: Store) -> dict[str, set[int]]:
     return {str(day): {int(high) for high in part["high"].unique()} for day, part in rows.groupby("session")}
 
 
+def seconds_until_noted(path: Path) -> float:
+    """How long it takes from now until a writer notes that its first round is done."""
+    started = time.monotonic()
+    while not (path.exists() and path.read_bytes().endswith(b"\n")):
+        assert time.monotonic() - started < 120, "no round in two minutes"
+        time.sleep(0.002)
+    return time.monotonic() - started
+
+
 @pytest.fixture(params=["folder", "s3"])
-def killing(request, tmp_path) -> tuple[str, int, tuple[float, float], Callable[[], int]]:
-    """Where, how often, after how long, and how to count what the dead left."""
+def killing(request, tmp_path) -> tuple[str, int, Callable[[], int]]:
+    """Where, how often, and how to count what the dead left."""
     if request.param == "folder":
         url = str(tmp_path / "store")
-        return url, count("lake_kills"), (0.02, 0.12), lambda: len(list((tmp_path / "store").rglob(".*.tmp")))
+        return url, count("lake_kills"), lambda: len(list((tmp_path / "store").rglob(".*.tmp")))
     url = request.getfixturevalue("s3")() + "/lake"
-    # Most of a short life on S3 goes by with connecting.
-    return url, count("s3_kills"), (0.3, 0.9), lambda: 1
+    return url, count("s3_kills"), lambda: 1
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_kill_nine_tears_nothing_and_loses_nothing(killing, tmp_path, monkeypatch):
-    where, kills, (shortest, longest), left = killing
-    store, rng, seen, noted = open_store(where), random.Random(17), [], set()
+    where, kills, left = killing
+    store, rng, seen, noted, whole = open_store(where), random.Random(17), [], set(), 0.0
     notes = tmp_path / "notes"
     notes.mkdir()
     command = [sys.executable, "-c", LAUNCHER, where, str(notes), ",".join(KEYS), ",".join(DAYS), str(SIZE)]
@@ -95,7 +104,9 @@ def test_kill_nine_tears_nothing_and_loses_nothing(killing, tmp_path, monkeypatc
         for life in range(1, kills + 1):
             print(life, file=launcher.stdin, flush=True)
             writer = int(launcher.stdout.readline())
-            time.sleep(rng.uniform(shortest, longest))
+            if life == 1:  # how long a writer takes for its first round on this machine: the kills fall around that
+                whole = seconds_until_noted(notes / "1")
+            time.sleep(rng.uniform(0.1, 2.0) * whole)
             os.kill(writer, signal.SIGKILL)
             assert launcher.stdout.readline() == "gone\n"
             rounds = files_of(store)
@@ -111,7 +122,7 @@ def test_kill_nine_tears_nothing_and_loses_nothing(killing, tmp_path, monkeypatc
         launcher.stdin.close()
     for day, kept in bronze_of(store).items():
         assert noted <= kept, f"bronze of {day} lost a fetch"
-    assert noted, "no writer got through a round; the test proves nothing"
+    assert {number // 1_000_000 for number in noted} > {1}, "only the measured writer got through a round"
     assert left() > 0, "no kill hit a write; the test proves nothing"
     assert store.sweep("gold") == 0  # they may be a living writer's
     now = time.time()

@@ -203,11 +203,19 @@ def test_the_tables_are_what_the_generator_writes():
     assert module("generate_tables").render() == PROSE["docs/tables.md"], "Run: python docs/generate_tables.py"
 
 
+def test_the_features_are_what_the_generator_writes():
+    assert module("generate_features").render() == PROSE["docs/features.md"], "Run: python docs/generate_features.py"
+
+
+def test_the_news_signals_are_what_the_generator_writes():
+    assert module("generate_news").render() == PROSE["docs/news.md"], "Run: python docs/generate_news.py"
+
+
 def test_the_documents_speak_of_every_feature_and_table():
     from fx_assets.features import feature_names
     from fx_assets.runs.steps import TABLES
 
-    text = PROSE["docs/tables.md"]
+    text = PROSE["docs/features.md"]
     assert not [name for name in feature_names() if f"| `{name}` |" not in text]
     assert not [table for table in TABLES if f"`{table}`" not in PROSE["docs/architecture.md"]]
 

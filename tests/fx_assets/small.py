@@ -21,6 +21,7 @@ SILVER = (
     "silver/technical",
     "silver/microstructure",
     "silver/volatility",
+    "silver/regime",
     "silver/news_sentiment",
 )
 GOLD = ("gold/market_features", "gold/news_signals", "gold/features", "gold/labels")

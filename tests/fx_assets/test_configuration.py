@@ -147,6 +147,26 @@ def config(tmp_path, monkeypatch):
             {"data": {"freshness": {"default": {"deadline": "at six"}}}},
             ["data.yaml: freshness.default.deadline: 'at six' is not a cron expression of five fields"],
         ),
+        (
+            {"models": changed(MODELS, models__move__features={"groups": ["techncal"]})},
+            ["models.yaml: models.move.features.groups: 'techncal' is not known", "technical, microstructure", "all:"],
+        ),
+        (
+            {"models": changed(MODELS, models__move__features={"exclude": ["rsi_14", "rsi_15"]})},
+            ["models.yaml: models.move.features.exclude: 'rsi_15' is not known", "rsi_14", "news_count_1h"],
+        ),
+        (
+            {"models": changed(MODELS, models__move__features={"groups": ["rates"]})},
+            ["models.yaml: models.move.features.groups: rates has no features", "data.yaml: reference.rates"],
+        ),
+        (
+            {"models": changed(MODELS, models__move__features={"candle_columns": ["close"]})},
+            ["models.yaml: models.move.features.candle_columns.0: 'close' is not one of 'volume', 'bid_close'"],
+        ),
+        (
+            {"data": {"reference": {"economy": "x.csv"}}},
+            ["data.yaml: reference.economy: unknown key (value 'x.csv'). Remove it or mend its spelling"],
+        ),
         ({"instruments": "sessions: [1, 2\ninstruments: {"}, ["instruments.yaml: not valid YAML", "line 2", "Mend"]),
         ({"models": "# nothing yet\n"}, ["models.yaml: empty, or not a mapping at the top. Start from"]),
         ({"models": "- a list\n"}, ["models.yaml: empty, or not a mapping at the top. Start from"]),

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from fx_assets.configuration import load_configuration
 from fx_assets.inputs import Input
-from fx_assets.lineage import CODE_VERSION, Lineage, Stamp, inputs_digest, neighbours, schema_hash, usable_contents
+from fx_assets.lineage import (
+    CODE_VERSION,
+    Lineage,
+    Stamp,
+    code_version,
+    inputs_digest,
+    neighbours,
+    schema_hash,
+    usable_contents,
+)
 from fx_assets.partition_file import arrow_table, encode, footer_size, stamp_in, stamp_of
 from fx_assets.schemas import Column, Schema, build_schemas
 
@@ -68,6 +77,18 @@ def test_what_is_missing_or_blocked_counts_as_not_there():
     assert digest == inputs_digest([(source, ["a", "c"], contents)])
     assert digest != inputs_digest([(source, ["a", "b", "c"], {**contents, "b": "2"})])
     assert digest != inputs_digest([(Input("silver/b"), ["a", "c"], contents)])
+
+
+def test_another_setting_is_another_input_and_none_is_none():
+    contents = {"a": "1"}
+    plain = inputs_digest([(Input("bronze/x"), ["a"], contents)])
+    one, two = (inputs_digest([(Input("bronze/x", setting=s), ["a"], contents)]) for s in ("lexicon 1", "lexicon 2"))
+    assert len({plain, one, two}) == 3
+
+
+def test_tables_whose_meaning_stayed_keep_their_version():
+    assert code_version("gold/features") == code_version("silver/technical") == CODE_VERSION
+    assert code_version("silver/candles") != CODE_VERSION
 
 
 class Stored:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fx_assets.errors import StoreError
 from fx_assets.lake import Lake
-from fx_assets.lineage import Stamp, schema_hash
+from fx_assets.lineage import CODE_VERSION, Stamp, schema_hash
 from fx_assets.tables.produce import Computed, Production
 from tests.counts import count
 from tests.fx_assets.production import CALENDAR, CLOSES, MEANS, RESULT, SOURCE, closes, fill, stage
@@ -73,7 +73,7 @@ def test_a_partition_tells_what_it_is_and_what_is_wrong_with_it(lake):
     partition = staged.partitions["2021-02-02"]
     stamp = lake.stamp(RESULT, "2021-02-02")
     assert stamp is not None
-    assert stamp == Stamp(partition.content, stamp.inputs, "1", schema_hash(MEANS), ("it is a Tuesday",))
+    assert stamp == Stamp(partition.content, stamp.inputs, CODE_VERSION, schema_hash(MEANS), ("it is a Tuesday",))
     assert partition.problems == ("it is a Tuesday",)
     assert (partition.rows, partition.figures) == (48, {"bars": 48})
     assert partition.span == ("2021-02-02 22:00:00+00:00", "2021-02-03 21:00:00+00:00")

@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fx_assets.errors import DataError
 from fx_assets.features import FEATURES, compute_features, max_window
+from fx_assets.gold.join import side_by_side
+from fx_assets.gold.market import market_table
+from fx_assets.inputs import SILVER_GROUPS
 from fx_assets.schemas import UTC_TIME, Column, Schema, content_hash
 from fx_assets.sessions import session_keys
 from fx_assets.sources.sample import SampleSource
@@ -42,6 +45,12 @@ def bars() -> pd.DataFrame:
     return frame[(frame["instrument"] == "GBP_USD") | (frame["time"] >= "2020-12-08T22:00Z")]
 
 
+def compute(bars: pd.DataFrame) -> pd.DataFrame:
+    """Every feature that needs no file, as silver and gold make them."""
+    own = compute_features(bars, SILVER_GROUPS)
+    return side_by_side(own, market_table(bars, {"GBP_USD": 60, "USD_JPY": 60}, None))
+
+
 def seen_by(bars: pd.DataFrame, keys: list[str], history: int) -> pd.DataFrame:
     first = max(0, CALENDAR.index(keys[0]) - history)
     return bars[session_keys(bars["time"]).isin(CALENDAR[first : CALENDAR.index(keys[-1]) + 1])]
@@ -50,7 +59,7 @@ def seen_by(bars: pd.DataFrame, keys: list[str], history: int) -> pd.DataFrame:
 def run(bars: pd.DataFrame, keys: list[str], history: int = HISTORY) -> pd.DataFrame:
     """What a run over `keys` computes: it sees its own sessions and the lookback before them, nothing else."""
     seen = seen_by(bars, keys, history)
-    found = by_session(keys, seen, compute_features, history, WINDOWS, CALENDAR)
+    found = by_session(keys, seen, compute, history, WINDOWS, CALENDAR)
     return found.sort_values(["time", "instrument"], ignore_index=True)
 
 
@@ -66,12 +75,45 @@ def test_the_range_makes_no_difference_to_any_bit(bars):
     assert len(whole) == len(bars)
 
 
+def gapped(bars: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The bars with holes: single bars, whole sessions and stretches of weeks, other ones in each instrument."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for _, part in bars.groupby("instrument", sort=True):
+        keep = rng.random(len(part)) > rng.choice([0.0, 0.05, 0.5])
+        for _ in range(int(rng.integers(0, 4))):
+            start = int(rng.integers(0, len(part)))
+            keep[start : start + int(rng.choice([3, 24, 200, 500]))] = False
+        parts.append(part[keep])
+    return pd.concat(parts, ignore_index=True)
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 2**32 - 1))
+def test_gaps_in_one_instrument_do_not_make_the_range_matter_to_another(bars, seed):
+    """Windows across instruments too: their bars are counted in the instrument's own rows."""
+    holes, history = gapped(bars, seed), 4
+    whole = run(holes, CALENDAR, history)
+    rng = np.random.default_rng(seed)
+    for first in rng.integers(0, len(CALENDAR) - 6, 3):
+        keys = CALENDAR[first : first + int(rng.choice([1, 5]))]
+        part = whole[session_keys(whole["time"]).isin(keys)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(run(holes, keys, history), part, check_exact=True)
+
+
+def test_rows_come_as_tables_store_them(bars):
+    found = by_session(CALENDAR, bars, compute, HISTORY, WINDOWS, CALENDAR)
+    assert found[["time", "instrument"]].equals(
+        found[["time", "instrument"]].sort_values(["time", "instrument"], ignore_index=True)
+    )
+
+
 @pytest.mark.parametrize("history", [1, 4, 12])
 def test_a_session_has_what_it_would_have_if_nothing_else_were_there(bars, history):
     """The masks against the plain computation of each session from its own history, with ever too little of it."""
     whole = run(bars, CALENDAR, history)
     for key in CALENDAR[-12::3]:
-        alone = compute_features(seen_by(bars, [key], history)).sort_values(["time", "instrument"], ignore_index=True)
+        alone = compute(seen_by(bars, [key], history)).sort_values(["time", "instrument"], ignore_index=True)
         alone = alone[session_keys(alone["time"]) == key].reset_index(drop=True)
         part = whole[session_keys(whole["time"]) == key].reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, part, check_exact=True)
@@ -79,7 +121,7 @@ def test_a_session_has_what_it_would_have_if_nothing_else_were_there(bars, histo
 
 def test_without_its_care_for_short_histories_the_range_would_matter(bars):
     """The checks above can fail: the plain pass differs in sessions whose lookback is too short."""
-    plain, careful = compute_features(bars), by_session(CALENDAR, bars, compute_features, 4, WINDOWS, CALENDAR)
+    plain, careful = compute(bars), by_session(CALENDAR, bars, compute, 4, WINDOWS, CALENDAR)
     assert plain.notna().sum().sum() > careful.notna().sum().sum() > 0
 
 

@@ -1,12 +1,17 @@
 """Feature blobs: missing, null, stale, corrupt, replaced. The service says which, and never guesses."""
 
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 
 from fx_serving.client.http import ServiceError
 from fx_serving.client.snapshot import BlobError, FeatureBlob, blob_path
-from tests.servers.serving import CLOCK, NAMES, publish_features, wait_until
+from fx_serving.dataplane.features import other_code
+from fx_serving.dataplane.snapshots import ViewRows
+from tests.servers.serving import CLOCK, NAMES, feature_blobs, publish_features, wait_until
 
 
 def refusal(service, **question) -> ServiceError:
@@ -41,10 +46,14 @@ def test_missing(service):
     error = refusal(service)
     assert error.status == 503
     assert "news_signals/GBP_USD" in error.detail
+    assert "train and roll out a new version of the model if its views were changed" in error.detail
     state = service.client.health()
     assert state["status"] == "degraded"
     assert state["components"]["feature_store"]["status"] == "degraded"
-    assert "news_signals/GBP_USD: none published" in state["components"]["feature_store"]["reason"]
+    assert (
+        "news_signals/GBP_USD: none published; train and roll out a new version"
+        in state["components"]["feature_store"]["reason"]
+    )
     assert service.client.predict("EUR_USD")["slot"] == "blue"
 
 
@@ -78,6 +87,28 @@ def test_a_feature_the_blob_lacks(service):
     FeatureBlob.build("market_features", "GBP_USD", ["rsi_14"], rows).write(service.stores.features)
     error = refusal(service)
     assert "feature atr_14 is not in market_features/GBP_USD" in error.detail
+
+
+def test_features_of_another_version_of_the_code_are_refused():
+    def other(trained: dict[str, str], code: str | None) -> str | None:
+        manifest = SimpleNamespace(lineage=trained)
+        bundle: Any = SimpleNamespace(manifest=manifest, model="move", version="7")
+        return other_code(bundle, ViewRows(FeatureBlob.build("v", "EUR_USD", ["a"], [(CLOCK, [1.0])], code)))
+
+    assert other({"code_version": "2"}, "2") is other({"code_version": "2"}, None) is other({}, "2") is None
+    told = "features of version 2, but move version 7 was trained on version 1. Train and roll out a new version"
+    assert told in (other({"code_version": "1"}, "2") or "")
+
+
+def test_a_deployed_model_of_other_code_says_so(service):
+    for blob in feature_blobs():
+        msgspec.structs.replace(blob, code="another").write(service.stores.features)
+    error = refusal(service)
+    assert error.status == 503
+    assert "features of version another, but" in error.detail
+    state = service.client.health()["components"]["feature_store"]
+    assert "features of version another" in state["reason"].split("; ")[0]
+    assert service.client.predict("GBP_USD", features=dict.fromkeys(NAMES, 0.5))
 
 
 def test_rows_after_the_clock_are_not_seen(service):

@@ -12,6 +12,7 @@ import pytest
 
 from fx_assets.bronze.files import CANDLES
 from fx_assets.errors import MissingData
+from fx_assets.inputs import NEWS_LOOKBACK
 from fx_assets.partition_file import encode
 from fx_assets.schemas import content_hash
 from fx_assets.sessions import session_bounds
@@ -127,7 +128,7 @@ def test_two_halves_make_the_same_bytes_as_one_range(whole, fetched, new):
     platform.run(rest, FIRST, MIDDLE)
     platform.run(rest, later, LAST)
     assert different(platform, whole) == []
-    assert len(files(whole)) == len(TABLES) * len(whole.lake.keys("silver/candles")) == 10 * 45
+    assert len(files(whole)) == len(TABLES) * len(whole.lake.keys("silver/candles")) == 11 * 45
 
 
 @pytest.mark.slow
@@ -190,7 +191,7 @@ def test_what_is_made_of_something_else_is_outdated_and_nothing_else_is(whole, n
     assert outdated("gold/labels") == keys[keys.index(key) - 2 :]
     platform.lake.path("silver/news_sentiment", key).unlink()
     assert tables.lineage(platform.bronze).states("silver/news_sentiment", [key]) == {key: "missing"}
-    assert outdated("gold/news_signals") == later[:5]
+    assert outdated("gold/news_signals") == later[: NEWS_LOOKBACK + 1]
 
 
 def with_problem(platform: Platform, table: str, key: str) -> None:
@@ -328,7 +329,7 @@ def test_no_bar_knows_news_of_later_than_its_close(whole):
             (news["available_at"] == bar.available_at) & (bar.available_at not in ends)
         )
         counted = news[known & (news["available_at"] > bar.available_at - hour)]
-        assert bar.news_count_1h == counted["article_count"].sum()
+        assert bar.news_count_1h == counted.loc[counted["duplicate_of"] == "", "article_count"].sum()
     assert gold["news_count_1h"].max() > 0
 
 

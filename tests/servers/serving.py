@@ -267,6 +267,7 @@ def make_bundle(
         schema_hash=schema_hash(features),
         max_feature_age_s={"market_features": 7200, "news_signals": 21600},
         files={name: sha256_file(folder / name) for name in (target.name, "golden.json")},
+        lineage={"code_version": "1"},
         created_at=datetime.now(UTC),
     )
     write_manifest(folder, manifest)
@@ -279,6 +280,21 @@ def make_trick_bundle(stores: Stores, version: str, megabytes_per_unit: float) -
     return make_bundle(stores, version, content=trick_onnx(megabytes_per_unit), golden=golden)
 
 
+def feature_blobs(
+    newest: datetime = CLOCK, rows: int = 5, instruments: list[str] | None = None, **values: float | None
+) -> list[FeatureBlob]:
+    """Blobs of both views with hourly rows up to `newest`. values: by feature name."""
+    blobs = []
+    for instrument in instruments or INSTRUMENTS:
+        for view, names in (("market_features", MARKET), ("news_signals", NEWS)):
+            table = []
+            for back in range(rows):
+                given = [values.get(n, 0.1 * (i + 1) + 0.01 * back) for i, n in enumerate(names)]
+                table.append((newest - timedelta(hours=back), given))
+            blobs.append(FeatureBlob.build(view, instrument, names, table))
+    return blobs
+
+
 def publish_features(
     stores: Stores,
     newest: datetime = CLOCK,
@@ -286,17 +302,11 @@ def publish_features(
     instruments: list[str] | None = None,
     **values: float | None,
 ) -> dict[str, float | None]:
-    """Hourly rows up to `newest` for both views; returns the newest row's values. values: by feature name."""
+    """Write `feature_blobs` into the home's folder; returns the newest row's values."""
     newest_row: dict[str, float | None] = {}
-    for instrument in instruments or INSTRUMENTS:
-        for view, names in (("market_features", MARKET), ("news_signals", NEWS)):
-            table = []
-            for back in range(rows):
-                given = [values.get(n, 0.1 * (i + 1) + 0.01 * back) for i, n in enumerate(names)]
-                table.append((newest - timedelta(hours=back), given))
-                if back == 0:
-                    newest_row |= dict(zip(names, given, strict=True))
-            FeatureBlob.build(view, instrument, names, table).write(stores.features)
+    for blob in feature_blobs(newest, rows, instruments, **values):
+        blob.write(stores.features)
+        newest_row |= dict(zip(blob.names, blob.rows[-1].values, strict=True))
     return newest_row
 
 

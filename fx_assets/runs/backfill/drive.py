@@ -11,10 +11,12 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from fx_assets.bronze import reference
 from fx_assets.bronze.due import ONLY_MISSING
 from fx_assets.bronze.files import Bronze
 from fx_assets.configuration import Configuration
-from fx_assets.errors import FxError
+from fx_assets.errors import FxError, StoreError
+from fx_assets.inputs import BRONZE, reference_tables
 from fx_assets.lake import Lake, lake_root
 from fx_assets.lineage import Stamp
 from fx_assets.runs import steps, timings
@@ -22,7 +24,7 @@ from fx_assets.runs.backfill.cut import Range, ranges
 from fx_assets.runs.backfill.estimate import Estimate, Estimator
 from fx_assets.runs.backfill.held import CHECK, TABLE, Held, suspects
 from fx_assets.runs.backfill.survey import Survey
-from fx_assets.runs.backfill.work import Work
+from fx_assets.runs.backfill.work import Work, with_ancestors
 from fx_assets.runs.plan import PlannedRun, RunEvent
 from fx_assets.runs.start import RunFailed, execute_plan
 from fx_serving.client.files import atomic_write
@@ -109,6 +111,39 @@ class Backfill:
         self.survey = Survey(configuration, Lake(place), bronze, now, first, last, tables, self.held)
         self.estimator = Estimator(timings.read(home), configuration)
         self._given_up: dict[str, set[str]] = {}
+
+    def changed_files(self) -> tuple[list[str], list[str]]:
+        """The bronze tables of reference files that are not what was last copied, and what cannot be read, in words.
+
+        Nothing of tables that the backfill does not need. Raises StoreError for a file that was never copied and
+        cannot be read.
+        """
+        survey, changed, unread = self.survey, [], []
+        needed = with_ancestors(survey.named, survey.inputs)
+        for table in (table for table in reference_tables(survey.configuration) if table in needed):
+            try:
+                given = reference.fetch(survey.configuration, table.removeprefix(BRONZE))
+            except StoreError as error:
+                if reference.newest(survey.bronze, table) is None:
+                    raise
+                unread.append(str(error))
+                continue
+            if reference.is_new(survey.bronze, given):
+                changed.append(table)
+        return changed, unread
+
+    def copy_files(self, tables: Sequence[str], environment: Mapping[str, str], log: Path) -> str:
+        """Copy reference files; returns what went wrong, in words. The copies before them then stay in use.
+
+        Raises RunFailed where there is none of them yet: nothing could be made of it.
+        """
+        try:
+            execute_plan([steps.reference_run(list(tables))], environment, log, lambda event: None)
+        except RunFailed as error:
+            if any(reference.newest(self.survey.bronze, table) is None for table in tables):
+                raise
+            return str(error)
+        return ""
 
     def plan(self) -> Plan:
         """What is due now, as runs."""

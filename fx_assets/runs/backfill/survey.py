@@ -8,9 +8,10 @@ from datetime import datetime
 
 from fx_assets.bronze.due import due, fetched_by_us, newest_fetches
 from fx_assets.bronze.files import ALL_NEWS, CANDLES, NEWS, Bronze
+from fx_assets.bronze.reference import known_digests
 from fx_assets.configuration import Configuration
 from fx_assets.errors import ConfigError
-from fx_assets.inputs import BRONZE, Input, table_inputs
+from fx_assets.inputs import BRONZE, REFERENCE_TABLES, Input, reference_inputs, table_inputs
 from fx_assets.lake import Lake
 from fx_assets.lineage import Lineage
 from fx_assets.runs.backfill.held import TABLE, Held
@@ -59,7 +60,8 @@ class Survey:
         self.inputs = table_inputs(self.configuration)
         self.calendar = begun_sessions(self.configuration, self.now)
         self.sessions = chosen_sessions(self.calendar, self.first, self.last, self.configuration.all_week)
-        self.order = in_order(self.inputs)
+        # Reference files have no sessions: they are copied before the survey.
+        self.order = [table for table in in_order(self.inputs) if table not in REFERENCE_TABLES]
         self.named = chosen_tables(self.tables, self.order)
         self.fetched = {table: fetched_by_us(self.configuration, table) for table in (CANDLES, NEWS)}
 
@@ -69,7 +71,8 @@ class Survey:
         tables = [table for table in self.order if table in needed]
         instruments = {CANDLES: list(self.configuration.instruments.instruments), NEWS: [ALL_NEWS]}
         schemas = build_schemas(self.configuration)
-        lineage = Lineage(self.lake, self.bronze, schemas, self.inputs, self.calendar, instruments)
+        files = known_digests(self.bronze, reference_inputs(self.inputs), self.calendar, self.configuration.all_week)
+        lineage = Lineage(self.lake, self.bronze, schemas, self.inputs, self.calendar, instruments, files)
         beyond = self._beyond(tables)
         sessions = [*beyond, *self.sessions]
         states = {

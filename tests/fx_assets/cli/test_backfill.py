@@ -13,6 +13,8 @@ import pytest
 from filelock import FileLock
 
 from fx_assets.bronze.files import CANDLES, Bronze
+from fx_assets.configuration import load_configuration
+from fx_assets.inputs import LAG_LOOKBACK, TableInputs, feature_history, table_inputs
 from fx_assets.lake import Lake
 from fx_assets.partition_file import encode
 from fx_assets.runs.steps import TABLES
@@ -49,7 +51,7 @@ def test_every_table_is_there_for_every_session(backfilled):
     # Five trading days of 24 hours and one Sunday evening onwards, four instruments.
     assert len(features) == 6 * 24 * 4
     assert features["time"].min() == pd.Timestamp("2021-01-03T22:00Z")
-    blobs = sorted(p.name for p in (home / "serving" / "features" / "market_features").glob("*.json"))
+    blobs = sorted(p.name for p in (home / "serving" / "features" / "technical").glob("*.json"))
     assert blobs == ["AUD_USD.json", "GBP_USD.json", "USD_CAD.json", "USD_JPY.json"]
     assert made(done) == len(TABLES) * len(SESSIONS) + 2  # and the feature store
     assert (home / "logs" / "backfill.log").is_file()
@@ -174,8 +176,9 @@ def test_corrected_candles_make_exactly_what_takes_them_again(month):
     assert done.returncode == 0, done.stderr + done.stdout
     made_again = changed_partitions(before, times_below(home / "lake"))
     assert made_again["silver/candles"] == [keys[at]]
-    assert made_again["silver/technical"] == made_again["gold/market_features"] == keys[at : at + 27]
-    assert made_again["gold/features"] == keys[at:][: 27 + 4]
+    reached = feature_history(load_configuration()) + 1
+    assert made_again["silver/technical"] == made_again["gold/market_features"] == keys[at : at + reached]
+    assert made_again["gold/features"] == keys[at:][: reached + LAG_LOOKBACK]
     assert made_again["gold/labels"][:2] == keys[at - 1 : at + 1]
     assert "silver/news_sentiment" not in made_again
     assert made(done) == sum(map(len, made_again.values())) + 2  # and the feature store
@@ -203,7 +206,11 @@ def test_adding_an_instrument_fetches_just_it_and_makes_what_follows(month):
     assert planned(done)["bronze"] == [sessions, 0, sessions, 0]
     assert bronze_files(home) == had | {"AUD_USD": sessions}
     assert files_below(home / "lake" / "bronze" / "news") == news
-    assert set(Lake(home / "lake").table("gold/features")["instrument"]) == {"AUD_USD", "GBP_USD", "USD_JPY"}
+    lake = Lake(home / "lake")
+    for table in ("gold/features", "gold/news_signals"):
+        found = lake.read(table, lake.keys(table))
+        assert len(found) == sessions, table
+        assert all(set(rows["instrument"]) == {"AUD_USD", "GBP_USD", "USD_JPY"} for rows in found.values()), table
     assert "nothing to do" in fx("backfill", "--home", home).stdout
 
 
@@ -232,11 +239,16 @@ def test_nothing_is_built_on_a_session_with_problems_until_its_fetches_change(mo
     done = fx("backfill", "--home", home)
     assert done.returncode == 0, done.stderr + done.stdout
     # Its own partitions are left alone; what looks back at it, or ahead, is made without it.
-    silver = tables_of("silver") * len(keys)
-    assert planned(done)["silver"] == [0, 3 * 5, silver - 15 - 4, 1 + 3]
-    assert f"silver/candles: {bad}: has problems (see its checks), and nothing is built on it; 6 partitions" in flat(
-        done
+    inputs = table_inputs(load_configuration())
+    waiting = made_of("silver/candles", inputs)
+    looking_back = [t for t in waiting if t.startswith("silver/")]
+    assert all(inputs[table]["candles"].before >= 5 for table in looking_back)
+    later, own = 5 * len(looking_back), 1 + len(looking_back)
+    assert planned(done)["silver"] == [0, later, tables_of("silver") * len(keys) - later - own, own]
+    told = (
+        f"silver/candles: {bad}: has problems (see its checks), and nothing is built on it; {len(waiting)} partitions"
     )
+    assert told in flat(done)
     assert f"`fx backfill --force --from {bad} --to {bad}` fetches them again" in flat(done)
     again = fx("backfill", "--home", home)
     assert again.returncode == 0
@@ -249,6 +261,14 @@ def test_nothing_is_built_on_a_session_with_problems_until_its_fetches_change(mo
     last = fx("backfill", "--home", home)
     assert "nothing to do" in last.stdout
     assert "has problems" not in last.stdout
+
+
+def made_of(table: str, inputs: TableInputs) -> set[str]:
+    """The tables that are made of another one, at any remove."""
+    found = {table}
+    while more := {name for name, of in inputs.items() if found & {source.table for source in of.values()}} - found:
+        found |= more
+    return found - {table}
 
 
 def with_problems(lake: Lake, key: str, problem: str) -> None:

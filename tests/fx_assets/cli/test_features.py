@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fx_assets.features import feature_names, max_window
+from fx_assets.features import FEATURES, feature_names, max_window
 from fx_assets.frames import write_frame
 from tests.fx_assets.cli.conftest import write_csv
 from tests.servers.platform import fx
@@ -75,6 +75,21 @@ def test_ndjson_keeps_floats_that_need_17_digits(tmp_path):
     assert back == [*values[:-1], None]
 
 
+BESIDE = {
+    "others": "no other pair with one of its currencies (--instrument, --other SYMBOL=FILE)",
+    "triangle": "no two other pairs that make the same cross (--instrument, --other SYMBOL=FILE twice)",
+    "economic": "no release calendar (--economic FILE)",
+    "rates": "no policy rates (--rates FILE)",
+}
+
+
+def left_out(said: str) -> dict[str, set[str]]:
+    """What is said to be missing -> the features left out for it; each is said once."""
+    lines = [line.split(": left out ") for line in said.splitlines() if ": left out " in line]
+    assert len({why for why, _ in lines}) == len(lines)
+    return {why: set(names.split(", ")) for why, names in lines}
+
+
 def test_what_a_missing_column_costs_is_told(call, candles, tmp_path):
     bare = candles.drop(columns="volume")
     code, said = call("features", write_csv(bare, tmp_path / "x.csv"), "--out", tmp_path / "x.parquet")
@@ -83,14 +98,16 @@ def test_what_a_missing_column_costs_is_told(call, candles, tmp_path):
     for column, lost in (("volume", "volume_adjusted"), ("bid_close", "spread"), ("ask_close", "spread")):
         (line,) = [line for line in said.splitlines() if line.startswith(f"no column {column} in x.csv: left out ")]
         assert lost in line
-        left_out = set(line.partition("left out ")[2].split(", "))
-        assert left_out
-        assert not left_out & there
-    # With quotes the spread is there.
+        gone = set(line.partition("left out ")[2].split(", "))
+        assert gone
+        assert not gone & there
+    # With quotes the spread is there; what is still missing are other files.
     quoted = candles.assign(bid_close=candles["close"] - 1e-4, ask_close=candles["close"] + 1e-4)
     _, said = call("features", write_csv(quoted, tmp_path / "y.csv"), "--out", tmp_path / "y.parquet")
-    assert "left out" not in said
-    assert set(pd.read_parquet(tmp_path / "y.parquet").columns) > there
+    assert set(left_out(said)) == set(BESIDE.values())
+    lost = set().union(*left_out(said).values())
+    assert set(pd.read_parquet(tmp_path / "y.parquet").columns) == {"time", *feature_names()} - lost
+    assert lost == {spec.name for spec in FEATURES if set(BESIDE) & set(spec.requires)}
 
 
 def test_the_instrument_column_is_added_by_option(call, candles, tmp_path):
@@ -163,3 +180,50 @@ def test_an_error_is_one_red_line_without_a_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.splitlines() == [f"{tmp_path / 'gone.csv'}: no such file. Check the path."]
+
+
+def test_an_empty_column_counts_as_absent(call, candles, tmp_path):
+    source = write_csv(candles.head(300).assign(volume=np.nan), tmp_path / "x.csv")
+    code, said = call("features", source, "--out", tmp_path / "x.parquet")
+    assert code == 0, said
+    assert "volume is empty in x.csv: left out " in said
+    assert "volume_adjusted" not in pd.read_parquet(tmp_path / "x.parquet")
+
+
+def test_a_bar_without_volume_has_no_features_of_volume(call, candles, tmp_path):
+    rows = candles.head(300).astype({"volume": float})
+    call("features", write_csv(rows, tmp_path / "x.csv"), "--out", tmp_path / "x.parquet")
+    write_csv(changed(changed(rows, 200, volume=np.nan), 250, volume=np.nan), tmp_path / "y.csv")
+    code, said = call("features", tmp_path / "y.csv", "--out", tmp_path / "y.parquet")
+    assert code == 0, said
+    assert "volume is empty in 2 of 300 rows: features that need it are empty there" in said
+    whole, found = pd.read_parquet(tmp_path / "x.parquet"), pd.read_parquet(tmp_path / "y.parquet")
+    needs = [spec.name for spec in FEATURES if "volume" in spec.requires]
+    assert found[needs].iloc[[200, 250]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(found.drop(columns=needs), whole.drop(columns=needs), check_exact=True)
+    pd.testing.assert_frame_equal(found.iloc[:200], whole.iloc[:200], check_exact=True)
+    assert found["volume_velocity"].iloc[201:250].notna().all()
+
+
+def test_what_is_no_figure_is_refused_in_an_optional_column_too(call, candles, tmp_path):
+    source = write_csv(changed(candles.head(20).astype({"volume": object}), 4, volume="many"), tmp_path / "x.csv")
+    code, said = call("features", source, "--out", tmp_path / "x.parquet")
+    assert (code, "row 6: volume is 'many', not a number" in said) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "./sub/../x.csv"])
+def test_a_file_that_is_read_is_not_written_over(call, candles, tmp_path, name):
+    source = write_csv(candles.head(20), tmp_path / "x.csv")
+    (tmp_path / "sub").mkdir()
+    before = source.read_bytes()
+    code, said = call("features", source, "--out", f"{tmp_path}/{name}")
+    assert (code, "is a file that is read; it would be lost. Name another." in said) == (1, True)
+    assert source.read_bytes() == before
+
+
+def test_epoch_numbers_are_named(call, candles, tmp_path):
+    frame = candles.head(20).assign(time=np.arange(20) * 3600 + 1353)
+    frame.to_csv(tmp_path / "epoch.csv", index=False)
+    code, said = call("features", tmp_path / "epoch.csv", "--out", tmp_path / "out.csv")
+    assert code == 1
+    assert "row 2: time 1353 is a number; epochs are not read. Write times as ISO 8601" in said

@@ -6,12 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fx_assets.features.news import NEWS_SIGNALS, news_signals
-from fx_assets.gold.join import KEYS, decision_times, known_news, lags, side_by_side
+from fx_assets.gold.join import KEYS, known_news, lags, side_by_side, with_session
 from fx_assets.gold.signals import signal_table
-from fx_assets.sessions import session_bounds
-
-DAYS = ["2021-03-01", "2021-03-02", "2021-03-03"]
+from fx_assets.sessions import news_bounds, session_bounds
 
 
 def bars(seed: int = 1) -> pd.DataFrame:
@@ -49,32 +46,50 @@ def test_a_lag_is_the_value_of_the_instruments_earlier_bar():
     assert list(found.columns) == [*KEYS, "x_lag1", "x_lag3", "x_lag50"]
 
 
-def test_news_is_the_newest_row_known_at_the_close():
-    news = pd.DataFrame({"available_at": bars()["available_at"].iloc[10:20] - pd.Timedelta("30min"), "n": range(10)})
-    news = pd.concat([news, news.tail(1).assign(n=77)])  # of equal times the last one
-    found = known_news(bars(), news.astype({"n": float}), ["n"])
-    ordered = bars().sort_values("available_at", kind="stable")
-    expected = pd.merge_asof(ordered, news.astype({"n": float}), on="available_at").sort_index()
-    assert found["n"].isna().any()
-    assert (found["n"] == 77).any()
-    pd.testing.assert_frame_equal(
-        found.sort_values(KEYS, ignore_index=True), expected.sort_values(KEYS, ignore_index=True)[found.columns]
+def test_news_is_the_newest_row_of_the_instrument_known_at_the_close():
+    known = bars()["available_at"].iloc[10:20] - pd.Timedelta("30min")
+    news = pd.DataFrame({"instrument": "A", "available_at": known, "n": np.arange(10.0)})
+    news = pd.concat([news, news.tail(1).assign(n=77), news.assign(instrument="B", n=news["n"] + 100).head(4)])
+    news = news.sample(frac=1, random_state=2, ignore_index=True).sort_values(["n"], ignore_index=True)
+    shuffled = bars().sample(frac=1, random_state=4)
+    found = known_news(shuffled, news, ["n"])
+    by = ["available_at", "n"]
+    expected = pd.merge_asof(
+        shuffled.sort_values("available_at", kind="stable"), news.sort_values(by), on="available_at", by="instrument"
     )
+    assert found["n"].isna().any()
+    assert (found["n"] == 77).any()  # of equal times the last one
+    assert found["time"].tolist() == shuffled["time"].tolist()
+    expected = expected.sort_values(KEYS, ignore_index=True)[found.columns]
+    pd.testing.assert_frame_equal(found.sort_values(KEYS, ignore_index=True), expected)
+    assert known_news(bars(), news.head(0), ["n"])["n"].isna().all()
 
 
-def test_signals_of_several_sessions_are_those_of_each_with_all_the_news_before_its_end():
-    rng = np.random.default_rng(5)
-    starts = pd.Timestamp(session_bounds("2021-02-24")[0])
-    known = starts + pd.to_timedelta(rng.integers(0, 9 * 24 * 60, 400), unit="min")
-    ends = pd.DatetimeIndex([session_bounds(day)[1] for day in DAYS])  # a headline of the very end of a session
-    known = pd.DatetimeIndex([*known, *ends]).as_unit("us")
-    news = pd.DataFrame({"available_at": known, "sentiment": rng.normal(size=len(known)), "article_count": 2})
-    found = signal_table(news.sample(frac=1, random_state=1), DAYS, 60)
-    parts = []
-    for start, end in map(session_bounds, DAYS):
-        times = decision_times(pd.Timestamp(start), pd.Timestamp(end), 60)
-        parts.append(news_signals(news[news["available_at"] < pd.Timestamp(end)], times))
-    expected = pd.concat(parts, ignore_index=True)
-    pd.testing.assert_frame_equal(found[list(NEWS_SIGNALS)], expected, check_exact=True)
-    assert (found["available_at"] - found["time"] == pd.Timedelta("1h")).all()
-    assert len(found) == 3 * 24
+@pytest.mark.parametrize("minutes", [240, 1440])
+def test_bars_that_close_after_their_session_have_the_same_news_day_by_day_and_over_a_range(minutes):
+    """On a UTC grid, over the change to summer time on 14 March 2021."""
+    keys = ["2021-03-10", "2021-03-11", "2021-03-14", "2021-03-15", "2021-03-16"]
+    rng = np.random.default_rng(1)
+    first, last = session_bounds(keys[0])[0], session_bounds(keys[-1])[1]
+    known = pd.DatetimeIndex(first + pd.to_timedelta(rng.integers(0, 7 * 1440, 300), unit="min")).as_unit("us")
+    headlines = pd.DataFrame({"available_at": known, "sentiment": rng.uniform(-1, 1, 300)})
+    times = pd.date_range(pd.Timestamp(first).ceil("1D"), last, freq=f"{minutes}min", unit="us", inclusive="left")
+    pairs = ["GBP_USD", "USD_JPY"]
+    rows = pd.DataFrame({"instrument": np.repeat(pairs, len(times)), "time": [*times, *times]})
+    rows["available_at"] = rows["time"] + pd.Timedelta(minutes=minutes)
+
+    def made(some: list[str]) -> pd.DataFrame:
+        bounds = [session_bounds(key) for key in some]
+        inside = np.any([(rows["time"] >= a) & (rows["time"] < b) for a, b in bounds], axis=0)
+        before = headlines[headlines["available_at"] < pd.Timestamp(news_bounds(some[-1])[1])]
+        news = signal_table(before, some, 60, pairs)
+        return known_news(with_session(rows[inside], some), with_session(news, some), ["news_sentiment_24h"])
+
+    def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.drop(columns="session").sort_values(KEYS, ignore_index=True)
+
+    whole = made(keys)
+    days = [made([key]) for key in keys]
+    assert all((day["available_at"] > session_bounds(key)[1]).any() for key, day in zip(keys, days, strict=True))
+    assert whole["news_sentiment_24h"].notna().all()
+    pd.testing.assert_frame_equal(ordered(pd.concat(days)), ordered(whole), check_exact=True)

@@ -10,11 +10,13 @@ from fx_assets.configuration import load_configuration
 from fx_assets.errors import StoreError
 from fx_assets.evaluation.training import fit_final
 from fx_assets.models import bundle
-from fx_assets.models.training_set import FEATURES
+from fx_assets.schemas import model_features
 from fx_serving.client.bundle import BundleError, read_golden, read_manifest, verify_files
 
 CANDIDATE = {"name": "tiny", "algorithm": "xgboost", "rounds": 12, "params": {"max_depth": 3, "eta": 0.3}}
 RECORD = {"model": "move_60m", "version": "7"}
+INPUTS = model_features(load_configuration(), "move_60m")
+FEATURES = [name for name, _ in INPUTS]
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +42,13 @@ def test_the_service_reads_what_was_written(export, tmp_path, rows, booster):
     assert folder == tmp_path / "move_60m" / "7"
     manifest = read_manifest(folder)
     verify_files(folder, manifest)
-    assert [f.name for f in manifest.features] == FEATURES
+    assert [(f.name, f.view) for f in manifest.features] == INPUTS
     assert (manifest.model, manifest.version, manifest.engine) == ("move_60m", "7", "onnx")
     assert (manifest.label.positive, manifest.label.horizon_minutes) == ("move", 60)
     assert manifest.instruments == ["GBP_USD", "USD_JPY", "AUD_USD", "USD_CAD"]
-    assert manifest.max_feature_age_s == {"market_features": 7200.0, "news_signals": 21600.0}
+    ages = dict.fromkeys((view for _, view in INPUTS), 7200.0) | {"news_signals": 21600.0}
+    assert manifest.max_feature_age_s == ages
+    assert {"technical", "cross", "lags"} < set(ages)
     assert manifest.lineage == {"session": "2021-03-04"}
     assert set(manifest.files) == {p.name for p in folder.iterdir()} - {"manifest.json"}
     reference = pd.read_parquet(folder / "reference.parquet")
@@ -81,8 +85,25 @@ def test_a_failed_export_leaves_nothing(tmp_path, rows, booster):
     assert [p for p in tmp_path.rglob("*") if p.is_file() or p.name.startswith(".")] == []
 
 
+def test_an_old_version_is_exported_with_the_features_it_was_trained_with(tmp_path, rows):
+    inputs = INPUTS[:7]
+    names = [name for name, _ in inputs]
+    older = fit_final(rows, names, CANDIDATE, 1, 1)
+    assert older.feature_names == names
+    lineage = {"feature_service": "move_60m_v1"}
+    folder = bundle.export(tmp_path, load_configuration(), RECORD, older, rows, lineage, inputs)
+    assert [(f.name, f.view) for f in read_manifest(folder).features] == inputs
+    assert bundle.problems(folder, load_configuration(), RECORD, inputs) == []
+    assert bundle.problems(folder, load_configuration(), RECORD)[0].startswith("features is ")
+    gone = [(name, "market_features") for name in names]
+    with pytest.raises(
+        StoreError, match=r"version 8 \(feature service move_60m_v1\) needs the feature views market_fe"
+    ):
+        bundle.export(tmp_path, load_configuration(), {**RECORD, "version": "8"}, older, rows, lineage, gone)
+
+
 def test_engines_that_disagree_are_refused(rows, booster):
-    inputs = bundle.golden_rows(rows)
+    inputs = bundle.golden_rows(rows, FEATURES)
     expected = np.asarray(booster.inplace_predict(inputs), float)
     with pytest.raises(StoreError, match=r"ONNX export differs from XGBoost by 0\.001"):
         bundle._check_parity(bundle.to_onnx(booster), inputs, expected + 0.001)

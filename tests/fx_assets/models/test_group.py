@@ -7,6 +7,7 @@ import msgspec
 import pandas as pd
 import pytest
 
+from fx_assets.lineage import CODE_VERSION
 from fx_assets.models.registry import CHALLENGER, CHAMPION, open_registry, version_tags, version_with_alias
 from fx_serving.client.bundle import read_manifest, verify_files
 from tests.fx_assets.small import GATES, MODELS, Platform, changed, checks, configuration_of, made, write_config
@@ -55,13 +56,14 @@ def test_a_model_that_passes_becomes_champion_and_bundle(platform, trained):
     client = open_registry(platform.home)
     assert version_with_alias(client, "move", CHAMPION) == version_with_alias(client, "move", CHALLENGER) == "1"
     tags = version_tags(client, "move", "1")
-    assert (tags["session"], tags["gates"], tags["code_version"]) == (SESSION, "approved", "1")
+    assert (tags["session"], tags["gates"], tags["code_version"]) == (SESSION, "approved", CODE_VERSION)
     folder = platform.home / "bundles" / "move" / "1"
     manifest = read_manifest(folder)
     verify_files(folder, manifest)
     assert manifest.lineage["training_set_hash"] == tags["training_set_hash"]
     assert manifest.lineage["booster_sha256"] == tags["booster_sha256"]
     assert manifest.lineage["dagster_run_id"] == trained.run_id
+    assert manifest.lineage["feature_service"] == "move_v1"
 
 
 @pytest.mark.slow

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fx_assets.configuration import Features
 from fx_assets.errors import DataError, MissingData
-from fx_assets.feature_store.repository import objects, open_store
+from fx_assets.feature_store.repository import apply, open_store
+from fx_assets.features import specs
 from fx_assets.lake import Lake
 from fx_assets.models import training_set
 from fx_assets.models.train import half_spreads
@@ -35,31 +37,33 @@ def build(history, tmp_path, keys, lake):
     for table in ("gold/labels", "gold/features", "silver/candles"):
         for key in keys[here - WINDOW - 1 : here + 2]:
             shutil.copytree(history.lake.path(table, key).parent, lake.path(table, key).parent)
-    store = open_store(tmp_path)
+    store = open_store(tmp_path, history.configuration)
 
-    def call(*, spoil=None, session: str = SESSION, min_rows: int = 1000) -> pd.DataFrame:
+    def call(*, spoil=None, session: str = SESSION, min_rows: int = 1000, **features) -> pd.DataFrame:
         if spoil is not None:
             table, change = spoil
             lake.write(table, {key: change(frame) for key, frame in lake.read(table, lake.keys(table)).items()})
         entry = history.configuration.models.models["move"]
         training = entry.training.model_copy(update={"sessions": WINDOW, "min_rows": min_rows})
         models = history.configuration.models.model_copy(
-            update={"models": {"move": entry.model_copy(update={"training": training})}}
+            update={
+                "models": {"move": entry.model_copy(update={"training": training, "features": Features(**features)})}
+            }
         )
         configuration = history.configuration.model_copy(update={"models": models})
-        store.apply(objects(lake.root, configuration))
+        apply(store, lake.root, configuration)
         return training_set.build(store, lake, configuration, "move", session, keys)
 
     return call
 
 
-def test_only_what_was_decided_before_the_session_began(build, keys):
+def test_only_what_was_decided_before_the_session_began(build, keys, history):
     rows = build()
     start = pd.Timestamp(session_bounds(SESSION)[0])
     assert rows["label_end"].max() <= start
     assert rows["decision_time"].min() >= session_bounds(keys[keys.index(SESSION) - WINDOW])[0]
     assert (rows["decision_time"] < rows["label_end"]).all()
-    assert rows[training_set.FEATURES].notna().all().all()
+    assert rows[training_set.features(history.configuration, "move")].notna().all().all()
     assert rows["weight"].between(0, 1, inclusive="right").all()
     assert set(rows["label"]) == {0.0, 1.0}
     assert rows["persistence"].notna().all()
@@ -126,3 +130,20 @@ def test_one_class_is_refused(build):
 def test_a_feature_without_any_value_is_named(build):
     with pytest.raises(DataError, match=r"rsi_14 \(1\) has no value in the whole window. Check gold/features"):
         build(spoil=("gold/features", lambda frame: frame.assign(rsi_14=np.nan)))
+
+
+def test_a_model_sees_the_features_that_it_chose_and_no_others(build):
+    rows = build(groups=("technical", "lags"), exclude=("rsi_14",))
+    assert {"macd", "log_return_1_lag1"} <= set(rows.columns)
+    assert not {"rsi_14", "move_adjusted", "news_count_1h"} & set(rows.columns)
+
+
+def test_candles_without_volume_are_told_which_line_to_edit(build):
+    def without_volume(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(**{spec.name: np.nan for spec in specs() if "volume" in spec.requires})
+
+    with pytest.raises(DataError) as caught:
+        build(spoil=("gold/features", without_volume))
+    assert "has no value in the whole window. Its candles have no volume" in str(caught.value)
+    assert "in models.yaml, set models.move.features.candle_columns to []" in str(caught.value)
+    assert len(build(candle_columns=())) > 1000

@@ -226,14 +226,15 @@ def test_news_keep_their_counts_and_their_two_times(tmp_path):
     rows = [
         ("2021-03-01T10:00:00Z", "2021-03-01T10:05:00Z", "Euro gains", "Wire", 3),
         ("2021-03-01T10:01:00Z", "2021-03-01T10:02:00Z", "EURO GAINS!", "Wire", 2),
+        ("2021-03-01T10:00:30Z", "2021-03-01T10:05:00Z", "euro gains", "Wire", 1),
         ("2021-03-01T11:00:00Z", "2021-03-01T11:00:30Z", "Yen falls", None, None),
     ]
     names = ["published", "first_seen", "title", "source", "article_count"]
     pd.DataFrame(rows, columns=names).to_csv(tmp_path / "fx_headlines.csv", index=False)
     news = source(tmp_path).news(START, END)
-    assert news["article_count"].tolist() == [5, 1]
-    assert news["source"].tolist() == ["Wire", "fx_headlines"]
-    assert news["published"].iloc[0] == pd.Timestamp("2021-03-01T10:00Z")
+    assert news["article_count"].tolist() == [2, 4, 1]  # what was seen at 10:05 was not known at 10:02
+    assert news["source"].tolist() == ["Wire", "Wire", "fx_headlines"]
+    assert news["published"].tolist()[:2] == [pd.Timestamp("2021-03-01T10:01Z"), pd.Timestamp("2021-03-01T10:00Z")]
     assert news["first_seen"].iloc[0] == pd.Timestamp("2021-03-01T10:02Z")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fx_assets.sources import SourceError
-from fx_assets.sources.news_content import checked, content_key, distinct, frame
+from fx_assets.sources.news_content import checked, content_key, frame
 
 NOON = datetime(2025, 6, 13, 12, tzinfo=UTC)
 TITLES = ("Dollar gains", "DOLLAR  GAINS!", "Euro falls", "euro falls.", "Yen steady")
@@ -49,14 +49,13 @@ def test_other_news(one, other):
 
 
 @given(rows_of_news)
-def test_merging_keeps_every_content_and_its_earliest_times(rows):
-    merged = distinct(frame(rows))
-    keys = [content_key(h) for h in merged["headline"]]
-    assert sorted(keys) == sorted({content_key(row[2]) for row in rows})
-    for key, published, seen in zip(keys, merged["published"], merged["first_seen"], strict=True):
-        own = [row for row in rows if content_key(row[2]) == key]
-        assert (published, seen) == (min(r[0] for r in own), min(r[1] for r in own))
-    assert merged["article_count"].sum() == len(rows)
+def test_merging_keeps_every_headline_of_every_moment_and_counts_its_articles(rows):
+    merged = frame(rows)
+    keys = list(zip(map(content_key, merged["headline"]), merged["source"], merged["first_seen"], strict=True))
+    assert sorted(keys) == sorted({(content_key(row[2]), row[3], pd.Timestamp(row[1])) for row in rows})
+    for key, published, count in zip(keys, merged["published"], merged["article_count"], strict=True):
+        own = [row for row in rows if (content_key(row[2]), row[3], row[1]) == key]
+        assert (published, count) == (min(row[0] for row in own), len(own))
     assert merged["first_seen"].is_monotonic_increasing
 
 
@@ -64,26 +63,15 @@ def test_merging_keeps_every_content_and_its_earliest_times(rows):
 def test_merging_does_not_depend_on_the_order_of_rows(rows, shuffled: random.Random):
     other = list(rows)
     shuffled.shuffle(other)
-    pd.testing.assert_frame_equal(distinct(frame(rows)), distinct(frame(other)))
+    pd.testing.assert_frame_equal(frame(rows), frame(other))
 
 
-@given(rows_of_news)
-def test_fetching_the_same_again_changes_nothing(rows):
-    once, later = frame(rows), frame([(p, s + timedelta(hours=1), h, a) for p, s, h, a in rows])
-    pd.testing.assert_frame_equal(distinct(pd.concat([once, later], ignore_index=True)), distinct(once))
-    pd.testing.assert_frame_equal(distinct(distinct(once)), distinct(once))
-
-
-@given(rows_of_news, st.integers(1, 4))
-def test_groups_stay_apart_and_one_pass_is_as_good_as_one_for_each(rows, groups):
-    news = frame(rows)
-    per = pd.Series(news["first_seen"].dt.minute % groups, index=news.index)
-    together = distinct(news, per)
-    alone = [distinct(part.reset_index(drop=True)) for _, part in news.groupby(per)]
-    order = ["first_seen", "published", "headline", "source"]
-    if alone:
-        expected = pd.concat(alone, ignore_index=True).sort_values(order, ignore_index=True)
-        pd.testing.assert_frame_equal(together.sort_values(order, ignore_index=True), expected)
+@given(rows_of_news, st.integers(0, 50))
+def test_what_is_seen_later_changes_nothing_seen_before(rows, minutes):
+    moment = NOON + timedelta(minutes=minutes)
+    whole = frame(rows)
+    known = frame([row for row in rows if row[1] <= moment])
+    pd.testing.assert_frame_equal(whole[whole["first_seen"] <= moment], known)
 
 
 def test_empty_headlines_are_none():

@@ -27,6 +27,8 @@ def ending(end: date | None) -> Configuration:
     [
         (date(2022, 3, 3), "2022-03-04T22:00:00Z"),  # 17:00 New York in winter
         (date(2021, 7, 1), "2021-07-02T21:00:00Z"),  # and in summer
+        (date(2022, 3, 4), "2022-03-04T22:00:00Z"),  # a Friday: no session starts, Thursday's is the last
+        (date(2022, 3, 5), "2022-03-04T22:00:00Z"),
         (date(2022, 3, 13), "2022-03-14T21:00:00Z"),  # the day the clocks changed
         (None, None),
     ],
@@ -74,3 +76,10 @@ def test_an_installation_without_the_checkout_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "INSTANCE", tmp_path / "nowhere" / "dagster.yaml")
     with pytest.raises(module.FxError, match=r"not found\. Run fx from a checkout of the project"):
         dagster_home(tmp_path)
+
+
+def test_a_friday_is_a_session_where_something_trades_all_week():
+    found = ending(date(2022, 3, 4))
+    coin = found.instruments.instruments["GBP_USD"].model_copy(update={"calendar": "always"})
+    instruments = found.instruments.model_copy(update={"instruments": {"BTC_USD": coin}})
+    assert replay_clock(found.model_copy(update={"instruments": instruments})) == "2022-03-05T22:00:00Z"
