@@ -12,7 +12,7 @@ COUNTS = {
     "lake_kills": (20, 200),
     "s3_kills": (5, 200),
     "redis_kills": (4, 40),
-    "property_examples": (100, 2000),
+    "property_examples": (40, 2000),
 }
 
 

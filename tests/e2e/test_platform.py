@@ -57,7 +57,7 @@ def test_every_instrument_has_fresh_features(platform: Platform):
             answer = client.predict(instrument)
             assert answer["feature_age_s"] == 0, "the last bar closes where the clock stands"
             assert parse_utc(answer["timestamp"]).isoformat() == "2022-03-04T22:00:00+00:00"
-            assert len(answer["features_used"]) == 95
+            assert len(answer["features_used"]) == 176
 
 
 def test_status_sees_the_running_platform(platform: Platform):
