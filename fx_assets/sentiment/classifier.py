@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fx_assets.sentiment.base import is_text
 from fx_assets.sentiment.hub import Unusable, content_version, longest, pick_device
 from fx_assets.sentiment.labelled import WORDS
+from fx_assets.sentiment.shares import SharesScorer
 
 
-class ClassifierScorer:
+class ClassifierScorer(SharesScorer):
     """P(positive) - P(negative) of a sequence classifier; which output is which is read from its config's id2label."""
 
     def __init__(self, name: str, model: str, device: str = "auto", batch: int = 32):
@@ -51,23 +51,6 @@ class ClassifierScorer:
             for output, label in self._classes.items():
                 found[rows, label + 1] += shares[:, output]
         return found
-
-    def score(self, texts: Sequence[str]) -> np.ndarray:
-        """float64 (n,) in [-1, 1]; 0 for an empty or missing text."""
-        scores = np.zeros(len(texts))
-        rows = [i for i, text in enumerate(texts) if is_text(text)]
-        if rows:
-            shares = self.probabilities([texts[i] for i in rows])
-            scores[rows] = shares[:, 2] - shares[:, 0]
-        return scores
-
-    def classify(self, texts: Sequence[str], entities: Sequence[str] | None = None) -> np.ndarray:
-        """int8 (n,): the likeliest class of the whole text, whatever the entity; 0 for an empty one."""
-        classes = np.zeros(len(texts), dtype=np.int8)
-        rows = [i for i, text in enumerate(texts) if is_text(text)]
-        if rows:
-            classes[rows] = self.probabilities([texts[i] for i in rows]).argmax(axis=1) - 1
-        return classes
 
 
 def _classes(model: str, names: dict[int, str]) -> dict[int, int]:

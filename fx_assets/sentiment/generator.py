@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fx_assets.sentiment.base import LABELS, is_text
+from fx_assets.sentiment.base import LABELS
 from fx_assets.sentiment.hub import Unusable, content_version, longest, pick_device
+from fx_assets.sentiment.shares import SharesScorer
 
 # The form of words that FinGPT's sentiment models were tuned on.
 BEFORE = (
@@ -18,7 +19,7 @@ BEFORE = (
 AFTER = "\nAnswer:"
 
 
-class GeneratorScorer:
+class GeneratorScorer(SharesScorer):
     """P(positive) - P(negative), from the log-probabilities of the three words' tokens after the question."""
 
     def __init__(self, name: str, model: str, device: str = "auto", batch: int = 32):
@@ -56,23 +57,6 @@ class GeneratorScorer:
             shares = np.exp(logs - logs.max(axis=1, keepdims=True))
             found[rows] = shares / shares.sum(axis=1, keepdims=True)
         return found
-
-    def score(self, texts: Sequence[str]) -> np.ndarray:
-        """float64 (n,) in [-1, 1]; 0 for an empty or missing text."""
-        scores = np.zeros(len(texts))
-        rows = [i for i, text in enumerate(texts) if is_text(text)]
-        if rows:
-            shares = self.probabilities([texts[i] for i in rows])
-            scores[rows] = shares[:, 2] - shares[:, 0]
-        return scores
-
-    def classify(self, texts: Sequence[str], entities: Sequence[str] | None = None) -> np.ndarray:
-        """int8 (n,): the likeliest word for the whole text, whatever the entity; 0 for an empty one."""
-        classes = np.zeros(len(texts), dtype=np.int8)
-        rows = [i for i, text in enumerate(texts) if is_text(text)]
-        if rows:
-            classes[rows] = self.probabilities([texts[i] for i in rows]).argmax(axis=1) - 1
-        return classes
 
     def _log_likelihood(self, questions: list[list[int]], answer: list[int]) -> np.ndarray:
         """Log-probability of the answer's tokens after each question."""
