@@ -138,6 +138,7 @@ def run(case: Case) -> Taken:
     from fx_assets.bronze.imports import import_file
     from fx_assets.configuration import load_configuration
     from fx_assets.definitions import build_definitions
+    from fx_assets.runs.collector import rarely_collected
     from fx_assets.runs.event_store import kept_open
     from fx_assets.schemas import build_schemas
     from fx_assets.stack.environment import dagster_home
@@ -148,7 +149,8 @@ def run(case: Case) -> Taken:
         configure(home, case)
         configuration = load_configuration()
         instance = opened.enter_context(dg.DagsterInstance.from_config(str(dagster_home(home))))
-        opened.enter_context(kept_open(instance))  # as `fx backfill` does
+        # As `fx backfill` does.
+        opened.enter_context(kept_open(instance))
         watch = _Stopwatch(instance.event_log_storage, EVENT_WRITES)
         tables = case.tables or tuple(build_schemas(configuration))
         job = build_definitions(configuration, home).resolve_implicit_global_asset_job_def()
@@ -161,7 +163,7 @@ def run(case: Case) -> Taken:
         imported, imported_cpu = time.perf_counter() - started, time.process_time() - cpu
         tags = {"dagster/asset_partition_range_start": case.first, "dagster/asset_partition_range_end": case.last}
         started, cpu = time.perf_counter(), time.process_time()
-        with _profiled(case.profile):
+        with _profiled(case.profile), rarely_collected():
             result = job.execute_in_process(instance=instance, tags=tags, run_config=_SILENT)
         total, total_cpu = time.perf_counter() - started, time.process_time() - cpu
         made = result.get_asset_materialization_events()

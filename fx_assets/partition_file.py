@@ -1,7 +1,8 @@
 """The bytes of one partition: Parquet, with the stamp in the footer's key-value metadata. No storage here.
 
-Snappy: on prices and features it is twice as fast as zstd and 8 % larger. Only text is worth a dictionary. The Arrow
-schema is left out, which keeps narrow partitions small: every type of a table comes back without it.
+Figures are not compressed: files are a third to a half larger than with Snappy, and are made and read twice as fast
+(zstd: a tenth smaller than Snappy, half as fast). Keys and counts are, with Snappy. Only text is worth a dictionary.
+The Arrow schema is left out, which keeps narrow partitions small: every type of a table comes back without it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fx_assets.lineage import Stamp
 STAMP_KEY = b"fx.stamp"
 FOOTER_SIZE = 1 << 16  # what is read at first: the footer of a hundred columns takes about 20 kB
 _MAGIC = b"PAR1"
+_COMPRESSION = {True: "none", False: "snappy"}  # by whether it is a floating-point column
 _UTC = pa.timestamp("us", tz="UTC")
 
 
@@ -40,12 +42,13 @@ def _array(name: str, values: np.ndarray) -> pa.Array:
 
 def encode(table: pa.Table, stamp: Stamp | None = None) -> bytes:
     """The file of one partition. The same table and stamp give the same bytes."""
-    buffer = io.BytesIO()
+    buffer = pa.BufferOutputStream()
+    compression: Any = {field.name: _COMPRESSION[pa.types.is_floating(field.type)] for field in table.schema}
     keyed: Any = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     with pq.ParquetWriter(
         buffer,
         table.schema,
-        compression="snappy",
+        compression=compression,
         use_dictionary=_text_columns(table),
         write_statistics=keyed,  # of what rows are looked for by; nobody filters by a figure
         store_schema=False,
@@ -53,7 +56,7 @@ def encode(table: pa.Table, stamp: Stamp | None = None) -> bytes:
         writer.write_table(table)
         if stamp is not None:
             writer.add_key_value_metadata({STAMP_KEY: msgspec.json.encode(stamp)})
-    return buffer.getvalue()
+    return buffer.getvalue().to_pybytes()
 
 
 def encode_frame(frame: pd.DataFrame) -> bytes:

@@ -36,7 +36,7 @@ def compute_features(
     float64, sorted by (instrument, time). NaN only in a feature's warm-up.
     Raises ValueError for unknown groups, DataError for bars that `blocks.Bars.read` refuses.
     """
-    return _features(bars, groups, reference, bar_us, newest=False)
+    return features_of(Bars.read(bars), groups, reference, bar_us)
 
 
 def latest_features(tail: pd.DataFrame, reference: Reference | None = None, bar_us: int = 0) -> pd.DataFrame:
@@ -44,15 +44,19 @@ def latest_features(tail: pd.DataFrame, reference: Reference | None = None, bar_
 
     tail: should hold max_window() bars per instrument; other arguments and errors as there.
     """
-    return _features(tail, None, reference, bar_us, newest=True)
+    return features_of(Bars.read(tail), None, reference, bar_us, newest=True)
 
 
-def _features(
-    frame: pd.DataFrame, groups: Iterable[str] | None, reference: Reference | None, bar_us: int, newest: bool
+def features_of(
+    bars: Bars,
+    groups: Iterable[str] | None = None,
+    reference: Reference | None = None,
+    bar_us: int = 0,
+    newest: bool = False,
 ) -> pd.DataFrame:
+    """`compute_features` of bars that are read already, or, of each instrument's newest bar only, `latest_features`."""
     wanted = GROUPS if groups is None else tuple(groups)
-    bars = Bars.read(frame)
-    supported = set(available_features(frame.columns, bars.names, reference)[0])
+    supported = set(available_features(bars.frame.columns, bars.names, reference)[0])
     names = [spec.name for group in wanted for spec in specs(group) if spec.name in supported]
     starts = [max(0, len(block.close) - 1) if newest else 0 for block in bars.blocks]
     counts = [len(block.close) - start for block, start in zip(bars.blocks, starts, strict=True)]
@@ -77,7 +81,7 @@ def _features(
                 out[row, at : at + unknown] = np.nan
 
     # The kernels leave the interpreter to others: instruments are worked on side by side where it pays.
-    threads = min(len(counts), os.cpu_count() or 1) if len(frame) >= _WORTH_THREADS else 1
+    threads = min(len(counts), os.cpu_count() or 1) if len(bars.frame) >= _WORTH_THREADS else 1
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(fill, range(len(counts))))

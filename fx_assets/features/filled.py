@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from fx_assets.features.blocks import OPTIONAL, ordered_bars, with_columns
-from fx_assets.features.engine import compute_features
+from fx_assets.features.blocks import OPTIONAL, Bars, with_columns
+from fx_assets.features.engine import features_of
 from fx_assets.features.reference import Reference
 from fx_assets.features.registry import FEATURES
 
@@ -21,11 +21,11 @@ def filled_features(
     Arguments and errors as there. A column without any figure counts as absent. In the windows of other bars a missing
     figure counts as zero.
     """
-    bars = ordered_bars(bars)
-    unknown = {name: bars[name].isna().to_numpy() for name in OPTIONAL if name in bars.columns}
-    empty = [name for name, rows in unknown.items() if rows.all()]
-    found = compute_features(bars.drop(columns=empty) if empty else bars, groups, reference, bar_us)
-    partly = {name: rows for name, rows in unknown.items() if name not in empty and rows.any()}
+    empty = [name for name in OPTIONAL if name in bars.columns and bars[name].isna().all()]
+    read = Bars.read(bars.drop(columns=empty) if empty else bars)
+    unknown = {name: read.frame[name].isna().to_numpy() for name in OPTIONAL if name in read.frame.columns}
+    found = features_of(read, groups, reference, bar_us)
+    partly = {name: rows for name, rows in unknown.items() if rows.any()}
     blank: dict[str, np.ndarray] = {}
     for spec in FEATURES:
         needed = [partly[name] for name in spec.requires if name in partly]

@@ -90,9 +90,9 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
                 calendar,
                 tables.all_week,
             )
-            whole = join.with_session(join.side_by_side(*inputs.own, lags), keys, tables.all_week)
-            signals = join.with_session(inputs.news, keys, tables.all_week)
-            return join.known_news(whole, signals, list(NEWS_SIGNALS))
+            whole = join.side_by_side(*inputs.own, lags)
+            of_bars, of_news = (join.session_numbers(rows, keys, tables.all_week) for rows in (whole, inputs.news))
+            return join.known_news(whole, inputs.news, list(NEWS_SIGNALS), (of_bars, of_news))
 
         def compute(keys: list[str]) -> Computed:
             # Only the lags look at earlier sessions: of these, nothing else is read.

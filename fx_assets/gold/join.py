@@ -12,7 +12,6 @@ from fx_assets.labels import instrument_rows
 from fx_assets.sessions import news_bounds
 
 KEYS = ["instrument", "time"]
-SESSION = "session"
 
 
 def side_by_side(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -75,39 +74,45 @@ def lags(bars: pd.DataFrame, names: Sequence[str], steps: Iterable[int]) -> pd.D
     return bars[KEYS].assign(**columns)
 
 
-def known_news(bars: pd.DataFrame, news: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+def known_news(
+    bars: pd.DataFrame,
+    news: pd.DataFrame,
+    names: Sequence[str],
+    sessions: tuple[np.ndarray, np.ndarray] | None = None,
+) -> pd.DataFrame:
     """The newest news row of the bar's instrument known at its close: news.available_at <= bars.available_at.
 
     Rows come in the order of the bars; missing where nothing was known yet. Of equal times the last row counts.
-    With a column `session` (see `with_session`) in both frames a bar is given news of its own session only, so that one
-    that closes after its session's end is given the same whether or not the next session is there.
+    sessions: the number of each bar's and of each news row's session (see `session_numbers`). With it a bar is given
+    news of its own session only, so that one that closes after its session's end is given the same whether or not the
+    next session is there.
     """
     codes, _ = pd.factorize(pd.concat([bars["instrument"], news["instrument"]], ignore_index=True))
     of_bars, of_news = codes[: len(bars)], codes[len(bars) :]
     closes, known = time_us(bars["available_at"]), time_us(news["available_at"])
     order = np.lexsort((known, of_news))
     of_news, known = of_news[order], known[order]
-    by_session = SESSION in bars.columns and SESSION in news.columns
-    sessions = bars[SESSION].to_numpy() if by_session else np.zeros(len(bars), dtype=np.int64)
-    of_session = news[SESSION].to_numpy()[order] if by_session else np.zeros(len(news), dtype=np.int64)
+    one = np.zeros(len(bars), dtype=np.int64), np.zeros(len(news), dtype=np.int64)
+    session_of_bar, session_of_news = one if sessions is None else sessions
+    session_of_news = session_of_news[order]
     rows = np.full(len(bars), len(news), dtype=np.int64)  # one row beyond the news: nothing is known yet
     for code in np.unique(of_bars):
         own = np.flatnonzero(of_bars == code)
         first, last = np.searchsorted(of_news, [code, code + 1])
         # Sessions follow one another, and so do the times at which their news is known.
-        begin, end = (np.searchsorted(of_session[first:last], sessions[own], side=side) for side in ("left", "right"))
+        within = session_of_news[first:last]
+        begin, end = (np.searchsorted(within, session_of_bar[own], side=side) for side in ("left", "right"))
         found = np.minimum(np.searchsorted(known[first:last], closes[own], side="right"), end) - 1
         there = found >= begin
         rows[own[there]] = order[first + found[there]]
     return with_columns(bars, {name: np.append(news[name].to_numpy(float), np.nan)[rows] for name in names})
 
 
-def with_session(frame: pd.DataFrame, keys: Sequence[str], all_week: bool = False) -> pd.DataFrame:
-    """`frame` with `session`: the number among `keys` (sorted) of the session that `time` falls into."""
+def session_numbers(frame: pd.DataFrame, keys: Sequence[str], all_week: bool = False) -> np.ndarray:
+    """The number among `keys` (sorted) of the session that each row's `time` falls into, int64."""
     bounds = [news_bounds(key, all_week) for key in keys]
     edges = np.array([*(moment_us(start) for start, _ in bounds), moment_us(bounds[-1][1])], dtype=np.int64)
-    numbers = np.searchsorted(edges, time_us(frame["time"]), side="right") - 1
-    return with_columns(frame, {SESSION: numbers})
+    return np.searchsorted(edges, time_us(frame["time"]), side="right") - 1
 
 
 def decision_times(start: pd.Timestamp, end: pd.Timestamp, minutes: int) -> pd.DatetimeIndex:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from fx_assets.gold.join import decision_times
@@ -32,10 +33,14 @@ def signal_table(news: pd.DataFrame, sessions: Sequence[str], minutes: int, inst
         times.append(of_session)
         known.append(of_session.where(of_session < pd.Timestamp(end), pd.Timestamp(end) - MICROSECOND))
     decisions = times[0].append(times[1:]).as_unit("us")
-    found = signals_of(news, decisions, tuple(sorted(instruments)), known[0].append(known[1:]).as_unit("us"))
-    opened = decisions - pd.Timedelta(minutes=minutes)
-    parts = [
-        signals.reset_index(drop=True).assign(instrument=instrument, time=opened, available_at=decisions)
-        for instrument, signals in found.items()
-    ]
-    return pd.concat(parts, ignore_index=True)[["instrument", "time", "available_at", *NEWS_SIGNALS]]
+    symbols = tuple(sorted(instruments))
+    found = signals_of(news, decisions, symbols, known[0].append(known[1:]).as_unit("us"))
+    # One instrument's row beside the other's, as the table is stored: nothing has to be put in order afterwards.
+    columns: dict[str, object] = {
+        "instrument": np.tile(np.array(symbols, dtype=object), len(decisions)),
+        "time": (decisions - pd.Timedelta(minutes=minutes)).repeat(len(symbols)),
+        "available_at": decisions.repeat(len(symbols)),
+    }
+    for name in NEWS_SIGNALS:
+        columns[name] = np.stack([found[symbol][name].to_numpy() for symbol in symbols], axis=1).ravel()
+    return pd.DataFrame(columns, copy=False)

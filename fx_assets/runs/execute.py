@@ -5,7 +5,6 @@
 They are ordinary Dagster runs: the UI shows them, with their events and logs.
 """
 
-import contextlib
 import importlib
 import logging
 import os
@@ -26,6 +25,7 @@ from fx_assets.freshness import checks as freshness_checks
 from fx_assets.freshness import failed_partitions
 from fx_assets.inputs import with_siblings
 from fx_assets.runs import timings
+from fx_assets.runs.collector import rarely_collected
 from fx_assets.runs.dead import close_dead_runs, free_slots, process_tags
 from fx_assets.runs.event_store import kept_open
 from fx_assets.runs.plan import PlannedRun, RunEvent
@@ -38,12 +38,21 @@ STANDING_CHECKS = {failed_partitions.CHECK, freshness_checks.CHECK, news_check.C
 PROGRESS = "progress"
 PARENT_POLL_S = 0.5
 INTERRUPTED = 130  # what a shell calls Ctrl-C
+WORKING = {"started", "materialized", "step_done"}  # kinds of events that no interrupted run reports
 
 
 def _report(event: RunEvent) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the parent is gone: nobody to tell
+    """Tell the parent. Where nobody listens any more it is gone, or was interrupted, and this process has to end.
+
+    It was asked to by a signal; but one that comes while Dagster changes the handlers of signals, or within a
+    destructor, is lost, and all runs would be made to their end. So a process that still works interrupts itself.
+    """
+    try:
         sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
         sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        if event.kind in WORKING:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end_with_parent() -> None:
@@ -184,7 +193,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     _end_with_parent()
     plans = msgspec.json.decode(sys.stdin.buffer.read(), type=list[PlannedRun])
-    with open_instance() as instance, kept_open(instance):
+    with open_instance() as instance, kept_open(instance), rarely_collected():
         set_limits(instance)
         close_dead_runs(instance)
         for number, plan in enumerate(plans):

@@ -191,5 +191,5 @@ def recent_rows(rows: pd.DataFrame, first: int, window: int, minutes: Mapping[st
 
 def _values(made: pd.DataFrame, alone: pd.DataFrame) -> list[str]:
     """The keys and every column of figures in either; a group that lost its input is missing, not skipped."""
-    figures = [str(name) for frame in (made, alone) for name in frame.columns if frame[name].dtype.kind == "f"]
+    figures = [str(name) for frame in (made, alone) for name, dtype in frame.dtypes.items() if dtype.kind == "f"]
     return ["instrument", "time", *dict.fromkeys(figures)]

@@ -12,7 +12,8 @@ import fx_assets.gold.assets
 import fx_assets.gold.join
 import fx_assets.gold.market
 from fx_assets.errors import DataError
-from fx_assets.features import compute_features
+from fx_assets.features.blocks import Bars
+from fx_assets.features.engine import features_of
 from fx_assets.inputs import SILVER_GROUPS
 from tests.fx_assets.features import leaks
 from tests.fx_assets.small import BRONZE, INSTRUMENTS, Platform, changed, checks, configuration_of, write_config
@@ -51,11 +52,12 @@ def platform(fetched, tmp_path) -> Platform:
 
 
 def with_leak(leak: leaks.Leak, column: str) -> Callable[..., pd.DataFrame]:
-    """compute_features with one column that knows its future."""
+    """compute_features, or features_of, with one column that knows its future."""
 
-    def compute(bars: pd.DataFrame, *arguments, **named) -> pd.DataFrame:
-        found = compute_features(bars, *arguments, **named)
-        return found.assign(**{column: leak(bars).iloc[:, -1].to_numpy()}) if column in found else found
+    def compute(bars: pd.DataFrame | Bars, *arguments, **named) -> pd.DataFrame:
+        read = bars if isinstance(bars, Bars) else Bars.read(bars)
+        found = features_of(read, *arguments, **named)
+        return found.assign(**{column: leak(read.frame).iloc[:, -1].to_numpy()}) if column in found else found
 
     return compute
 
@@ -73,7 +75,7 @@ def test_every_table_of_features_passes_and_says_which_sessions_were_looked_at(p
 
 @pytest.mark.parametrize("leak", IN_EVERY_SESSION)
 def test_a_leak_fails_the_check_and_nothing_is_built_on_it(platform, monkeypatch, leak):
-    monkeypatch.setattr(fx_assets.features.filled, "compute_features", with_leak(leak, COLUMN))
+    monkeypatch.setattr(fx_assets.features.filled, "features_of", with_leak(leak, COLUMN))
     result = platform.run([*TABLES, "gold/features"], *NEWEST, must=False)
     assert not result.success
     check = checks(result)["silver/technical/no_lookahead"]
@@ -87,7 +89,7 @@ def test_a_leak_fails_the_check_and_nothing_is_built_on_it(platform, monkeypatch
 
 def test_a_later_run_refuses_what_was_made_with_a_leak_until_it_is_made_again(platform, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(fx_assets.features.filled, "compute_features", with_leak(leaks.shifted_label, COLUMN))
+        patch.setattr(fx_assets.features.filled, "features_of", with_leak(leaks.shifted_label, COLUMN))
         platform.run(TABLES, *NEWEST, must=False)
     with pytest.raises(dg.Failure) as caught:
         platform.run(["gold/features"], *NEWEST)
@@ -113,8 +115,8 @@ def test_news_joined_before_it_is_known_and_lags_of_later_bars_fail_the_check_of
     joined, lagged = fx_assets.gold.join.known_news, fx_assets.gold.join.lags
     platform.run(TABLES, *NEWEST)
 
-    def early(bars: pd.DataFrame, news: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-        return joined(bars, news.assign(available_at=news["available_at"] - pd.Timedelta("1h")), names)
+    def early(bars: pd.DataFrame, news: pd.DataFrame, *arguments) -> pd.DataFrame:
+        return joined(bars, news.assign(available_at=news["available_at"] - pd.Timedelta("1h")), *arguments)
 
     def ahead(bars: pd.DataFrame, *arguments) -> pd.DataFrame:
         found = lagged(bars, *arguments)

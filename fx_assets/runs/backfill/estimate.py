@@ -9,13 +9,15 @@ from fx_assets.configuration import Configuration
 from fx_assets.runs import timings
 from fx_assets.runs.backfill.cut import Range
 from fx_assets.runs.steps import ONLINE
+from fx_assets.schemas import build_schemas
 
 RUN_S = 240.0  # what one run should take at most, so that a crash costs no more
 SHORTEST_RUN = 20  # sessions; below that, runs would cost more than they save
-# Bytes of a bar in a table's Parquet file, and in bronze, beside a footer: rounded upwards, for `up to` on the screen.
-_BAR_BYTES = {"bronze/candles": 40, "gold/features": 700, "gold/market_features": 620}
+# Bytes, rounded upwards for `up to` on the screen: of a figure, of a column's part of a footer, and of a file's stamp;
+# a bronze file is compressed.
+_FIGURE_BYTES, _COLUMN_BYTES, _STAMP_BYTES = 8, 150, 1_000
+_BRONZE_BAR_BYTES, _BRONZE_FILE_BYTES = 40, 5_000
 _AT_HAND = ("sample", "import", "synthetic", "file")  # sources that are no server
-_OTHER_BAR_BYTES, _FILE_BYTES = 150, 5_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Estimator:
         file = configuration.instruments
         self._asked = sum(file.source(i.sources[0]).kind not in _AT_HAND for i in file.instruments.values())
         self._bars = sum(24 * 60 // i.minutes for i in file.instruments.values())
+        self._columns = {table: len(schema.columns) for table, schema in build_schemas(configuration).items()}
 
     def step(self, table: str, partitions: int) -> float:
         """Seconds that one run's step takes for a table."""
@@ -54,7 +57,9 @@ class Estimator:
 
     def bytes(self, table: str) -> float:
         """Bytes of a partition on disk."""
-        return _FILE_BYTES + self._bars * _BAR_BYTES.get(table, _OTHER_BAR_BYTES)
+        if (columns := self._columns.get(table)) is None:
+            return _BRONZE_FILE_BYTES + self._bars * _BRONZE_BAR_BYTES
+        return _STAMP_BYTES + columns * (_COLUMN_BYTES + self._bars * _FIGURE_BYTES)
 
     def total(self, parts: Sequence[Range], online: bool = False) -> Estimate:
         """Of all runs together, and of the feature store's."""

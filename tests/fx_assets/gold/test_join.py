@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fx_assets.gold.join import KEYS, known_news, lags, side_by_side, with_session
+from fx_assets.gold.join import KEYS, known_news, lags, session_numbers, side_by_side
 from fx_assets.gold.signals import signal_table
 from fx_assets.sessions import news_bounds, session_bounds
 
@@ -83,10 +83,11 @@ def test_bars_that_close_after_their_session_have_the_same_news_day_by_day_and_o
         inside = np.any([(rows["time"] >= a) & (rows["time"] < b) for a, b in bounds], axis=0)
         before = headlines[headlines["available_at"] < pd.Timestamp(news_bounds(some[-1])[1])]
         news = signal_table(before, some, 60, pairs)
-        return known_news(with_session(rows[inside], some), with_session(news, some), ["news_sentiment_24h"])
+        numbers = session_numbers(rows[inside], some), session_numbers(news, some)
+        return known_news(rows[inside], news, ["news_sentiment_24h"], numbers)
 
     def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.drop(columns="session").sort_values(KEYS, ignore_index=True)
+        return frame.sort_values(KEYS, ignore_index=True)
 
     whole = made(keys)
     days = [made([key]) for key in keys]

@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 import dagster as dg
+import msgspec
 import psutil
 import pytest
 
 from fx_assets.configuration import load_configuration
-from fx_assets.runs import timings
+from fx_assets.runs import execute, timings
 from fx_assets.runs.start import RunFailed
 from fx_assets.runs.steps import ONLINE, TABLES, model_run, monitoring_run, online_run, tables_run
 from tests.fx_assets.runs.location import plan
@@ -98,6 +99,27 @@ def test_a_run_ends_with_the_process_that_asked_for_it_and_is_not_left_as_starte
         parent.send_signal(number)
     wait_until(lambda: not living(below), 20)
     assert status() == [dg.DagsterRunStatus.FAILURE]
+
+
+def test_runs_that_nobody_listens_to_end_even_if_their_interrupt_was_lost(runs):
+    plans = [plan("checked")] * 3
+    child = subprocess.Popen(
+        [sys.executable, "-m", "fx_assets.runs.execute"],
+        env={**os.environ, **runs.variables},
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(msgspec.json.encode(plans))
+        child.stdin.close()
+        assert b"started" in child.stdout.readline()
+        child.stdout.close()
+        assert child.wait(60) == execute.INTERRUPTED
+    assert len(runs.statuses()) == 1, "no other run was begun"
 
 
 def test_seconds_of_each_step_are_kept_for_estimates(runs):
