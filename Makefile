@@ -39,12 +39,13 @@ $(LOCKED):
 	echo "Setting up $(VENV) with $$("$$python" --version) from requirements.lock; this takes a few minutes, once."; \
 	rm -rf $(VENV); "$$python" -m venv $(VENV)
 	@total="$$(grep -cE '^[a-z0-9]' requirements.lock)"; log=$(VENV)/install.log; \
-	$(BIN)/python -m pip install --no-input --progress-bar off --require-hashes -r requirements.lock 2>&1 \
+	$(BIN)/python -m pip install --no-input --progress-bar off --no-deps --no-compile --require-hashes -r requirements.lock 2>&1 \
 	  | tee "$$log" | awk -v total="$$total" ' \
 	      /^(Collecting|Processing) / { if (++n % 40 == 0) { printf "  fetched %d of %d packages\n", n, total; fflush() } } \
-	      /^Installing collected packages/ { print "  installing and compiling"; fflush() }' \
+	      /^Installing collected packages/ { print "  installing"; fflush() }' \
 	  || { grep -vE '^(Collecting|Processing|WARNING: Location|  Using|  Downloading|Requirement|Ignoring)' "$$log" | tail -n 20; \
 	       echo "Installing failed; the whole output is in $$log. Run make again once the cause is mended."; exit 1; }
+	@echo "  compiling"; $(BIN)/python -m compileall -q -j 0 $(VENV)/lib > $(VENV)/compile.log || true  # on all cores; templates fail
 	@touch $@
 
 # The checkout itself, again whenever pyproject.toml changes: console script and entry points.
