@@ -1,6 +1,6 @@
 """python -m benchmarks.run [--only SECTION ...] [--out FILE]: measure, print a table, write JSON. About three minutes.
 
-minutes and years are measured only when they are named: they take several minutes each, and a quiet machine.
+study, training, minutes and years are measured only when they are named: they take minutes, and a quiet machine.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-SECTIONS = ("start", "features", "news", "sentiment", "tables", "events", "predict", "oanda", "feature_store")
-HEAVY = ("minutes", "years")
+SECTIONS = ("start", "features", "labels", "news", "sentiment", "tables", "events", "predict", "oanda", "feature_store")
+HEAVY = ("study", "training", "minutes", "years")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,10 +26,10 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def stated(figure: Mapping[str, float], digits: int = 3) -> str:
+def stated(figure: Mapping[str, float | None], digits: int = 3) -> str:
     """A figure with its interval; 0.000 is never -0.000."""
-    texts = [f"{figure[key]:.{digits}f}" for key in ("value", "low", "high")]
-    value, low, high = (text.lstrip("-") if float(text) == 0 else text for text in texts)
+    texts = ["none" if figure[key] is None else f"{figure[key]:.{digits}f}" for key in ("value", "low", "high")]
+    value, low, high = (text.lstrip("-") if text.strip("-0.") == "" else text for text in texts)
     return f"{value} [{low}, {high}]"
 
 
@@ -99,7 +99,7 @@ def gates(summary: Mapping[str, Any]) -> str:
         rows = [
             (
                 g["name"],
-                f"{g['value']:.4g}",
+                "none" if g["value"] is None else f"{g['value']:.4g}",
                 f"{g['op']} {g['threshold']:g}",
                 "pass" if g["passed"] else "miss",
                 g["reason"],
@@ -154,7 +154,12 @@ def more(summary: Mapping[str, Any]) -> str:
         ("largest drawdown", *(f"{f['backtest']['max_drawdown']:.3f}" for f in figures)),
         ("deflated Sharpe ratio", *(f"{f['dsr']:.2g}" for f in figures)),
         ("probability of backtest overfitting", *(f"{f['pbo']:.3f}" for f in figures)),
-        ("AUC on shuffled labels", *(stated(f["random_label_auc"]) for f in figures)),
+        ("Sortino ratio after the spread", *(stated(f["backtest"]["sortino"], 2) for f in figures)),
+        ("Sharpe ratio of the last 30 days", *(stated(f["backtest"]["last_30d"]["sharpe_net"], 2) for f in figures)),
+        *(
+            (f"canary `{name}`: AUC", *(stated(f["canaries"][name]) for f in figures))
+            for name in figures[0]["canaries"]
+        ),
     ]
     rows += [
         (

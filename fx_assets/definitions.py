@@ -8,6 +8,7 @@ import dagster as dg
 
 from fx_assets.archive import assets as archive
 from fx_assets.automation import retraining
+from fx_assets.automation import schedules as model_schedules
 from fx_assets.bronze import assets as bronze
 from fx_assets.bronze import reference_assets
 from fx_assets.configuration import Configuration, load_configuration
@@ -21,6 +22,7 @@ from fx_assets.live import sensor as live
 from fx_assets.live.streams import is_live
 from fx_assets.models import assets as models
 from fx_assets.models import checks as model_checks
+from fx_assets.models.assets import batch
 from fx_assets.resources.home import HomeResource
 from fx_assets.resources.parquet_io import ParquetIOManager
 from fx_assets.resources.record_io import RecordIOManager
@@ -28,6 +30,8 @@ from fx_assets.resources.tracking import mlflow_resource
 from fx_assets.runs.dead import dead_runs_sensor
 from fx_assets.silver import assets as silver
 from fx_assets.silver import news_check
+from fx_assets.strategy import assets as strategy
+from fx_assets.strategy import schedules as strategy_schedules
 from fx_assets.tables import Tables
 from fx_serving.client.home import Stores, fx_home
 
@@ -44,6 +48,8 @@ def build_definitions(
     lake = Lake(where)
     tables = Tables.of(configuration, lake)
     training_jobs = retraining.jobs(configuration)
+    batch_jobs = model_schedules.jobs(configuration)
+    strategy_jobs = strategy_schedules.jobs(configuration)
     unmade_check, unmade_schedule = failed_partitions.build(configuration, tables.partitions)
     freshness_job = freshness_checks.build_job()
     news_clock, news_clock_schedule = news_check.build(configuration)
@@ -57,6 +63,8 @@ def build_definitions(
             *gold.build(tables, configuration),
             *feature_store.build(configuration),
             *models.build(tables, configuration),
+            *batch.build(configuration),
+            *strategy.build(tables, configuration),
         ],
         asset_checks=[
             *feature_store.build_checks(configuration),
@@ -73,12 +81,14 @@ def build_definitions(
             "mlflow": mlflow_resource(stores.home),
             **(resources or {}),
         },
-        jobs=[*training_jobs, freshness_job, *live_jobs],
+        jobs=[*training_jobs, *batch_jobs, *strategy_jobs, freshness_job, *live_jobs],
         schedules=[
             unmade_schedule,
             news_clock_schedule,
             freshness_checks.build_schedule(configuration, freshness_job),
             *reference_assets.build_schedules(configuration),
+            *model_schedules.schedules(configuration, lake, tables.partitions, training_jobs, batch_jobs),
+            *strategy_schedules.schedules(configuration, lake, strategy_jobs),
         ],
         sensors=[
             retraining.drift_sensor(configuration, stores, training_jobs),

@@ -96,8 +96,8 @@ def signals_setting(configuration: Configuration) -> str:
 def table_inputs(configuration: Configuration) -> dict[str, dict[str, Input]]:
     """Inputs of every silver and gold table, by the name that its asset gives them."""
     history = feature_history(configuration)
-    horizon = max(label.horizon_minutes for label in configuration.label_horizons())
-    before, ahead = label_sessions(horizon, configuration.all_week)
+    lengths = (instrument.minutes for instrument in configuration.instruments.instruments.values())
+    before, ahead = label_sessions(configuration.label_horizons(), lengths, configuration.all_week)
     return {
         # Made by one step, and told apart there: what can be built on, and what cannot be believed.
         "silver/candles": {"fetched": Input("bronze/candles")},

@@ -16,6 +16,7 @@ from fx_assets.errors import DataError
 from fx_assets.features import GROUPS, FeatureSpec, specs
 from fx_assets.features.cross import provides
 from fx_assets.inputs import MARKET_GROUPS, REFERENCE, SILVER_GROUPS
+from fx_assets.labels import label_columns, return_column
 from fx_assets.news import ENTITIES, NEWS_SIGNALS, SIGNALS
 
 UTC_TIME = "datetime64[us, UTC]"
@@ -242,7 +243,7 @@ def build_schemas(configuration: Configuration) -> dict[str, Schema]:
             "gold/labels",
             "What happened after each bar's close.",
             _labels(configuration),
-            plot=f"forward_return_{min(label.horizon_minutes for label in configuration.label_horizons())}m",
+            plot=return_column(configuration.label_horizons()),
         ),
     )
     return {schema.table: schema for schema in tables}
@@ -268,35 +269,8 @@ def _quarantine() -> tuple[Column, ...]:
 
 
 def _labels(configuration: Configuration) -> tuple[Column, ...]:
-    columns = list(_keys())
-    for horizon in sorted({label.horizon_minutes for label in configuration.label_horizons()}):
-        columns += [
-            Column(f"label_end_{horizon}m", UTC_TIME, "when the label was decided, UTC", nullable=True),
-            Column(f"forward_return_{horizon}m", "float64", "log return to label end", nullable=True),
-        ]
-    for label in configuration.label_horizons():
-        columns.append(
-            Column(
-                label.column,
-                "float64",
-                f"1 or 0: {label.kind} over {label.horizon_minutes} minutes",
-                True,
-                0,
-                1,
-            )
-        )
-        if label.kind == "large_move":
-            columns += [
-                Column(f"{label.column}_threshold", "float64", "median |return| of that hour of day", True, 0),
-                Column(
-                    f"{label.column}_persistence",
-                    "float64",
-                    "naive score: recent hour-adjusted moves",
-                    True,
-                    0,
-                ),
-            ]
-    return tuple(columns)
+    own = label_columns(configuration.label_horizons())
+    return (*_keys(), *(Column(c.name, c.dtype, c.words, True, c.low, c.high) for c in own))
 
 
 def views(configuration: Configuration) -> dict[str, list[str]]:

@@ -79,6 +79,28 @@ def _fail_if_skipped(report: pytest.CollectReport | pytest.TestReport) -> None:
         report.longrepr = f"FX_REQUIRE_ALL=1 allows no skipped test.\n{where}:{line}: {reason}"
 
 
+def _skip_without_openmp() -> Generator[None, None, None]:
+    """LightGBM's package brings no OpenMP runtime: where the system has none, its tests say how to get it."""
+    from fx_assets.errors import ConfigError
+
+    try:
+        return (yield)
+    except ConfigError as error:
+        if "libgomp" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    return (yield from _skip_without_openmp())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    return (yield from _skip_without_openmp())
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Under FX_REQUIRE_ALL=1 a skipped test is a failed one: quiet is not healthy."""

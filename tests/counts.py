@@ -12,6 +12,7 @@ COUNTS = {
     "lake_kills": (20, 200),
     "s3_kills": (5, 200),
     "redis_kills": (4, 40),
+    "registry_kills": (16, 200),
     "property_examples": (40, 2000),
 }
 

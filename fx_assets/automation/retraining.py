@@ -14,6 +14,7 @@ from fx_serving.client.home import Stores
 
 TRAINING_STEPS = (
     "training_set",
+    "model_study",
     "trained_model",
     "model_evaluation",
     "promotion_decision",

@@ -13,11 +13,13 @@ from fx_assets.cli import (
     demo,
     doctor,
     features,
+    models,
     practice,
     quality,
     rollback,
     sentiment,
     status,
+    trace,
     up,
 )
 
@@ -37,7 +39,9 @@ def register(app: typer.Typer) -> None:
         "changes": changes.changes,
         "rollback-data": rollback.rollback_data,
         "features": features.features,
+        "trace": trace.trace,
     }.items():
         app.command(name)(command)
     app.add_typer(archive.app, name="archive")
+    app.add_typer(models.app, name="models")
     app.add_typer(sentiment.app, name="sentiment")

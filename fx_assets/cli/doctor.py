@@ -13,7 +13,18 @@ import typer
 from fx_assets.cli.common import Home, use_home
 from fx_assets.errors import FxError
 
-PACKAGES = ("dagster", "dagster-webserver", "mlflow", "feast", "xgboost", "evidently", "onnxruntime", "numba")
+PACKAGES = (
+    "dagster",
+    "dagster-webserver",
+    "mlflow",
+    "feast",
+    "xgboost",
+    "lightgbm",
+    "catboost",
+    "evidently",
+    "onnxruntime",
+    "numba",
+)
 PORTS = {"Dagster UI": 3000, "deployment service": 8700, "MLflow": 5000}
 FREE_GIB = 2
 MEMORY_GIB = 3
@@ -49,6 +60,7 @@ def examine(home: Path) -> Iterator[Finding]:
     )
     yield from _packages()
     yield from _configuration()
+    yield from _openmp()
     yield from _online(home)
     yield from _disk(home)
     yield from _memory()
@@ -81,6 +93,24 @@ def _configuration() -> Iterator[Finding]:
         yield False, "data clock", str(error)
     for path in (WORKSPACE, INSTANCE):
         yield path.exists(), f"{path.name}", f"{path} is missing: run fx from a checkout of the project"
+
+
+def _openmp() -> Iterator[Finding]:
+    """LightGBM's wheel brings no OpenMP runtime: asked for only where a model has such a candidate or search."""
+    from ctypes.util import find_library
+
+    from fx_assets.configuration import load_configuration
+
+    try:
+        models = load_configuration().models.models.values()
+    except FxError:
+        return  # the configuration, which has been told
+    if "lightgbm" in {part.algorithm for m in models for part in (*m.candidates, *((m.search,) if m.search else ()))}:
+        yield (
+            find_library("gomp") is not None,
+            "libgomp, the OpenMP runtime of lightgbm",
+            "On Debian or Ubuntu: sudo apt install libgomp1; or use another algorithm in models.yaml",
+        )
 
 
 def _online(home: Path) -> Iterator[Finding]:

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from fx_assets.errors import ConfigError, DataError
 from fx_assets.features import available_features, compute_features, specs
-from fx_assets.features.blocks import MINUTE_US, OPTIONAL, time_us
+from fx_assets.features.bar_length import usual_length
+from fx_assets.features.blocks import MINUTE_US, OPTIONAL
 from fx_assets.features.cross import currencies, provides
 from fx_assets.features.filled import filled_features
 from fx_assets.features.reference import Reference
@@ -119,12 +119,6 @@ def _refuse_strangers(path: Path, table: pd.DataFrame, instrument: str) -> None:
         raise DataError(
             f"{path}: has no row of a currency of {instrument}; it holds {held}. Give the file of these currencies."
         )
-
-
-def usual_length(times: pd.Series) -> int:
-    """The commonest distance between the times in microseconds, the shortest of equals; 0 with fewer than two."""
-    gaps, counts = np.unique(np.diff(time_us(times)), return_counts=True)
-    return int(gaps[np.argmax(counts)]) if len(gaps) else 0
 
 
 def _paths(others: list[str], instrument: str) -> dict[str, Path]:

@@ -4,16 +4,27 @@ Files are looked for in FX_CONFIG_DIR, then FX_HOME/config, then the ones shippe
 No secrets belong in them.
 """
 
+from fx_assets.configuration.candidates import Candidate, Choices, Range, Search
 from fx_assets.configuration.data import Archive, DataFile, Freshness, Quality, Reference
 from fx_assets.configuration.instruments import GRANULARITY_MINUTES, Instrument, InstrumentsFile, News, Sessions
+from fx_assets.configuration.labels import Label
 from fx_assets.configuration.load import SHIPPED, Configuration, config_file, load_configuration
-from fx_assets.configuration.models import Candidate, Features, Gate, Label, Model, ModelsFile, Training, Validation
+from fx_assets.configuration.models import (
+    Features,
+    Gate,
+    Model,
+    ModelsFile,
+    Strategy,
+    Training,
+    Validation,
+)
 
 __all__ = [
     "GRANULARITY_MINUTES",
     "SHIPPED",
     "Archive",
     "Candidate",
+    "Choices",
     "Configuration",
     "DataFile",
     "Features",
@@ -26,8 +37,11 @@ __all__ = [
     "ModelsFile",
     "News",
     "Quality",
+    "Range",
     "Reference",
+    "Search",
     "Sessions",
+    "Strategy",
     "Training",
     "Validation",
     "config_file",

@@ -1,4 +1,4 @@
-"""Finding, reading and cross-checking the files; a mistake is reported with file, key, value and remedy."""
+"""Finding and reading the files; a mistake is reported with file, key, value and remedy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from fx_assets.configuration.base import Strict
+from fx_assets.configuration.checks import check_lifetimes, check_models, check_sources
 from fx_assets.configuration.data import DataFile
 from fx_assets.configuration.instruments import InstrumentsFile
-from fx_assets.configuration.models import Gate, GatesFile, Label, ModelsFile
+from fx_assets.configuration.labels import Label
+from fx_assets.configuration.models import Gate, GatesFile, ModelsFile
+from fx_assets.configuration.scope import by_instrument
 from fx_assets.errors import ConfigError
 from fx_assets.sources.options import KINDS
 from fx_serving.client.home import fx_home
@@ -28,6 +31,11 @@ class Configuration(Strict):
     models: ModelsFile
     gates: dict[str, tuple[Gate, ...]]
     data: DataFile = DataFile()
+    groups: dict[str, str] = Field(default_factory=dict)
+
+    def group(self, model: str) -> str:
+        """The entry of models.yaml that a model comes from: another name only where its scope is instrument."""
+        return self.groups.get(model, model)
 
     def model_instruments(self, model: str) -> tuple[str, ...]:
         """The symbols a model covers, in the order of instruments.yaml."""
@@ -66,15 +74,18 @@ def load_configuration() -> Configuration:
 @cache
 def _load(stamped: tuple[tuple[Path, int], ...]) -> Configuration:
     (instruments, _), (models, _), (gates, _), (data, _) = stamped
+    instruments_file = _parse(instruments, InstrumentsFile)
+    entries, groups = by_instrument(_parse(models, ModelsFile), tuple(instruments_file.instruments), models)
     configuration = Configuration.model_construct(
-        instruments=_parse(instruments, InstrumentsFile),
-        models=_parse(models, ModelsFile),
+        instruments=instruments_file,
+        models=entries,
+        groups=groups,
         gates=_parse(gates, GatesFile).root,
         data=_parse(data, DataFile),
     )
-    _check_sources(configuration.instruments, instruments)
-    _cross_check(configuration, models, gates)
-    _check_lifetimes(configuration.data, data)
+    check_sources(configuration.instruments, instruments)
+    check_models(configuration, models, gates)
+    check_lifetimes(configuration.data, data)
     return configuration
 
 
@@ -100,6 +111,8 @@ def _explain(path: Path, problem: Any) -> str:
     place = problem["loc"]
     if place[:1] == ("sources",):
         place = place[:2] + place[3:]  # pydantic puts the kind between a source's name and its key
+    if place[2:4] == ("search", "space"):
+        place = place[:5] + place[6:]  # and here whether it is a range or choices
     where = ".".join(str(part) for part in place) or "(top level)"
     kind, value = problem["type"], problem.get("input")
     if kind == "union_tag_invalid":
@@ -114,92 +127,7 @@ def _explain(path: Path, problem: Any) -> str:
     if kind == "literal_error":
         choices = problem["ctx"]["expected"].replace(" or ", ", ")
         return f"{path}: {where}: {value!r} is not one of {choices}. Change it, or remove the line for the default."
-    return f"{path}: {where}: {problem['msg'].removeprefix('Value error, ')} (value {value!r}). Change it."
-
-
-def _check_sources(file: InstrumentsFile, path: Path) -> None:
-    """An unknown source would otherwise be found in the middle of a backfill."""
-    wanted = [
-        *((f"instruments.{symbol}.sources", i.sources, "candles") for symbol, i in file.instruments.items()),
-        ("news.sources", file.news.sources, "news"),
-    ]
-    for where, sources, what in wanted:
-        able = [name for name in file.source_names() if getattr(_kind(file, name), what)]
-        for name in sources:
-            if name not in able:
-                raise ConfigError(f"{path}: {where}: '{name}' is not a source of {what}. Use one of {', '.join(able)}.")
-            try:
-                file.source(name)
-            except ValidationError as error:
-                needed = ", ".join(str(problem["loc"][0]) for problem in error.errors())
-                raise ConfigError(
-                    f"{path}: {where}: '{name}' needs options. Add `sources: {{{name}: {{{needed}: ...}}}}`."
-                ) from None
-
-
-def _kind(file: InstrumentsFile, name: str) -> type:
-    return type(file.sources[name]) if name in file.sources else KINDS[name]
-
-
-def _cross_check(configuration: Configuration, models: Path, gates: Path) -> None:
-    known = configuration.instruments.instruments
-    for name, model in configuration.models.models.items():
-        if model.gates not in configuration.gates:
-            raise ConfigError(
-                f"{models.name}: models.{name}.gates: '{model.gates}' is not a profile of {gates.name}, "
-                f"which has {', '.join(configuration.gates)}. Use one of these or add it there."
-            )
-        for symbol in model.instruments:
-            if symbol not in known:
-                raise ConfigError(
-                    f"{models.name}: models.{name}.instruments: '{symbol}' is not in instruments.yaml, "
-                    f"which has {', '.join(known)}. Add it there or remove it here."
-                )
-        if model.features.groups or model.features.exclude:
-            _check_features(configuration, name, models)
-        for symbol in configuration.model_instruments(name):
-            if model.label.horizon_minutes % known[symbol].minutes:
-                raise ConfigError(
-                    f"{models.name}: models.{name}.label.horizon_minutes: {model.label.horizon_minutes} is not a "
-                    f"multiple of the {known[symbol].minutes} minutes of a bar of {symbol}. Change one of them."
-                )
-
-
-def _check_lifetimes(file: DataFile, path: Path) -> None:
-    """Feature views that data.yaml names: only then are they loaded."""
-    given = file.feature_store.ttl_minutes
-    if not given:
-        return
-    from fx_assets.schemas import VIEWS
-
-    for view, minutes in given.items():
-        if view not in ("default", *VIEWS):
-            raise ConfigError(
-                f"{path}: feature_store.ttl_minutes.{view}: no such feature view (value {minutes:g}). "
-                f"Use default or one of {', '.join(VIEWS)}."
-            )
-
-
-def _check_features(configuration: Configuration, name: str, models: Path) -> None:
-    """Names of groups and features, where a model states any: only then are the declarations loaded."""
-    from fx_assets.inputs import REFERENCE
-    from fx_assets.schemas import VIEWS, feature_names, model_features
-
-    chosen, where = configuration.models.models[name].features, f"{models.name}: models.{name}.features"
-    for key, given, known in (("groups", chosen.groups, VIEWS), ("exclude", chosen.exclude, feature_names())):
-        for value in given:
-            if value not in known:
-                raise ConfigError(
-                    f"{where}.{key}: '{value}' is not known. Use names among {', '.join(known)}; "
-                    f"or remove it{' (all: every group)' if key == 'groups' else ''}."
-                )
-    if not model_features(configuration, name):
-        if absent := [g for g in chosen.groups if g in REFERENCE and getattr(configuration.data.reference, g) is None]:
-            raise ConfigError(
-                f"{where}.groups: {', '.join(absent)} has no features without its file. "
-                f"Name it in data.yaml: {', '.join(f'reference.{group}' for group in absent)}; or choose other groups."
-            )
-        raise ConfigError(
-            f"{where}: nothing is left of groups {', '.join(chosen.groups) or 'all'} after exclude and candle_columns. "
-            "Choose more groups, or exclude less."
-        )
+    told = problem["msg"].removeprefix("Value error, ")
+    if kind == "value_error" and isinstance(value, dict):
+        return f"{path}: {where}: {told}."  # of several keys together: the message has the values that matter
+    return f"{path}: {where}: {told} (value {value!r}). Change it."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from fx_assets.evaluation.calibration import logistic_line
 from fx_assets.features.blocks import NEW_YORK, time_us, wall_minute
 
 # Rows of the overall base rate mixed into each hour, so that a thin hour does not state an extreme
@@ -17,7 +18,8 @@ def baseline_predictions(frame: pd.DataFrame, train: np.ndarray, test: np.ndarra
 
     zero_rule: the training base rate. last_sign: the training frequency after a rise, a fall or no change
     (needs log_return_1). hour_of_day: the training frequency of the decision's New York hour.
-    volatility_persistence: logistic regression on log(1 + persistence) (needs persistence).
+    persistence: the trailing volatility itself, stated as its rank among the training rows' (needs persistence).
+    volatility_persistence: logistic regression on log(1 + persistence).
     """
     y = frame["label"].to_numpy(float)
     w = frame["weight"].to_numpy(float) if "weight" in frame else np.ones(len(frame))
@@ -29,9 +31,13 @@ def baseline_predictions(frame: pd.DataFrame, train: np.ndarray, test: np.ndarra
     hour = wall_minute(time_us(frame["decision_time"]), NEW_YORK) % 1440 // 60
     out["hour_of_day"] = _frequencies(hour, y, w, train, test, rate)
     if "persistence" in frame:
-        score = np.log1p(frame["persistence"].to_numpy(float))
+        raw = frame["persistence"].to_numpy(float)
+        score = np.log1p(raw)
         known = train[np.isfinite(score[train])]
-        intercept, slope = _logistic(score[known], y[known], w[known])
+        seen = np.sort(raw[known])
+        rank = 0.5 * (np.searchsorted(seen, raw[test], "left") + np.searchsorted(seen, raw[test], "right"))
+        out["persistence"] = np.where(np.isfinite(raw[test]), (rank + 0.5) / (len(seen) + 1.0), 0.5)
+        intercept, slope = logistic_line(score[known], y[known], w[known])
         stated = 1.0 / (1.0 + np.exp(-(intercept + slope * score[test])))
         out["volatility_persistence"] = np.where(np.isfinite(stated), stated, rate)
     return out
@@ -44,17 +50,3 @@ def _frequencies(
     mass = np.bincount(group[train], w[train], minlength=size)
     hits = np.bincount(group[train], (w * y)[train], minlength=size)
     return ((hits + SMOOTHING * rate) / (mass + SMOOTHING))[group[test]]
-
-
-def _logistic(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[float, float]:
-    """Intercept and slope of a weighted one-variable logistic regression, by Newton's method, small ridge."""
-    design = np.column_stack([np.ones(len(x)), x])
-    beta = np.zeros(2)
-    for _ in range(25):
-        p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -30.0, 30.0)))
-        hessian = (design * (w * p * (1.0 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
-        change = np.linalg.solve(hessian, design.T @ (w * (y - p)) - 1e-6 * beta)
-        beta = beta + change
-        if np.abs(change).max() < 1e-10:
-            break
-    return float(beta[0]), float(beta[1])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 EULER = 0.5772156649015329
 SPLITS = 12
@@ -69,6 +72,30 @@ def pbo(performance_matrix: np.ndarray, splits: int = SPLITS) -> float:
     rank = (outside < mine).sum(axis=1) + 0.5 * ((outside == mine).sum(axis=1) + 1.0)
     relative = rank / (matrix.shape[1] + 1.0)
     return float(np.mean(np.log(relative / (1.0 - relative)) <= 0.0))
+
+
+def judge_trials(
+    daily: pd.DataFrame, chosen: str, earlier_sharpes: Sequence[float] = (), earlier: int = 0
+) -> dict[str, Any]:
+    """What is left of the chosen strategy after every trial that was ever made for it.
+
+    daily: net returns, one row for each day and one column for each strategy tried now; chosen: its column.
+    earlier_sharpes: Sharpe ratios per day, not annualised, of earlier trials; earlier: how many of those there were,
+        with or without a known ratio.
+    Returns dsr (deflated by all trials, with the spread of all known ratios), pbo (over the strategies tried now,
+    as only they share their days) and trials (their number in all).
+    Raises ValueError when the chosen strategy is not among the columns.
+    """
+    if chosen not in daily.columns:
+        raise ValueError(f"{chosen!r} is not among the strategies tried: {', '.join(map(str, daily.columns))}.")
+    known = [float(value) for value in earlier_sharpes if np.isfinite(value)]
+    ratios = np.array([*(sharpe(daily[name].to_numpy(float)) for name in daily.columns), *known])
+    trials = daily.shape[1] + max(earlier, len(known))
+    return {
+        "dsr": deflated_sharpe(daily[chosen].to_numpy(float), ratios, trials),
+        "pbo": pbo(daily.to_numpy(float)),
+        "trials": trials,
+    }
 
 
 def _sharpes(chosen: np.ndarray, sums: np.ndarray, squares: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -14,6 +14,8 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
+# Where the figures of the comparison with the champion stand among the others.
+CHAMPION, NO_CHAMPION = "champion", "there is no champion yet"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ def judge(profile: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> l
     """Hold figures against a profile.
 
     profile: mappings with gate, figure (dotted path into figures), op (> >= < <=), threshold, why.
-    Returns one result per gate, in order. A figure that is missing, not a number, or NaN fails.
+    Returns one result per gate, in order. A figure that is missing, not a number, or NaN fails; one below `champion`
+    passes where `figures` says that there is no champion (`champion` is there and None).
     Raises ValueError for a gate without one of these keys or with an unknown op.
     """
     return [_judge(gate, figures) for gate in profile]
@@ -45,9 +48,12 @@ def _judge(gate: Mapping[str, Any], figures: Mapping[str, Any]) -> GateResult:
     name, op, limit = str(gate["gate"]), str(gate["op"]), float(gate["threshold"])
     if op not in OPERATORS:
         raise ValueError(f"gate {name}: op {op!r} is not one of {' '.join(OPERATORS)}.")
-    value = lookup(figures, str(gate["figure"]))
+    path = str(gate["figure"])
+    if path.startswith(f"{CHAMPION}.") and CHAMPION in figures and figures[CHAMPION] is None:
+        return GateResult(name, limit, limit, op, True, NO_CHAMPION)
+    value = lookup(figures, path)
     if math.isnan(value):
-        reason = f"{gate['figure']} is missing or not a number, so the gate cannot be passed ({gate['why']})"
+        reason = f"{path} is missing or not a number, so the gate cannot be passed ({gate['why']})"
         return GateResult(name, value, limit, op, False, reason)
     passed = bool(OPERATORS[op](value, limit))
     verdict = "meets" if passed else "misses"

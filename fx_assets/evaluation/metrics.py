@@ -78,6 +78,30 @@ def auc_difference(
     return interval(auc(y, p, w) - auc(y, other, w), draws)
 
 
+def grouped_auc(
+    y: np.ndarray,
+    p: np.ndarray,
+    groups: np.ndarray,
+    blocks: np.ndarray | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
+    """AUC over the pairs of rows that are in the same group, {value, low, high}; NaN where no group has both classes.
+
+    groups: such as the fold of each row, (n,). What differs between folds only, a base rate that moves and the models'
+    answer to it, is so left out: the AUC of all rows together would take it for skill, or for its opposite.
+    y, p, blocks: as for `classification_report`.
+    """
+    y, p, w, block = _checked(y, p, None, blocks)
+    counts = np.vstack([np.ones(int(block.max()) + 1), block_counts(int(block.max()) + 1, seed=seed)])
+    won, pairs = np.zeros(len(counts)), np.zeros(len(counts))
+    for group in np.unique(groups):
+        at = np.asarray(groups) == group
+        parts = _auc_parts(y[at], p[at], w[at], block[at], counts)
+        won, pairs = won + parts[0], pairs + parts[1]
+    draws = np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return interval(float(draws[0]), draws[1:])
+
+
 def _checked(y, p, weights, blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     y, p = np.asarray(y, float), np.asarray(p, float)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, float)
@@ -105,21 +129,28 @@ def _effective(figure: np.ndarray, w: np.ndarray, block: np.ndarray, count: int)
 
 
 def _auc_draws(y: np.ndarray, p: np.ndarray, w: np.ndarray, block: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Weighted AUC per resample, (resamples,): sorted once, then one cumulative sum per resample."""
+    """Weighted AUC per resample, (resamples,); NaN where only one class was drawn."""
+    won, pairs = _auc_parts(y, p, w, block, counts)
+    return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def _auc_parts(
+    y: np.ndarray, p: np.ndarray, w: np.ndarray, block: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the pairs put in the right order, and of all pairs, per resample: sorted once, then one sum each."""
     order = np.argsort(p, kind="stable")
     y, p, w, block = y[order], p[order], w[order], block[order]
     first = np.flatnonzero(np.concatenate([[True], p[1:] != p[:-1]]))
     positive, negative = w * y, w * (1.0 - y)
-    out = np.empty(len(counts))
+    won, pairs = np.empty(len(counts)), np.empty(len(counts))
     for begin in range(0, len(counts), CHUNK):
         drawn = counts[begin : begin + CHUNK][:, block]
         up = np.add.reduceat(drawn * positive, first, axis=1)
         down = np.add.reduceat(drawn * negative, first, axis=1)
         below = np.cumsum(down, axis=1) - 0.5 * down
-        pairs = up.sum(axis=1) * down.sum(axis=1)
-        won = np.einsum("ij,ij->i", up, below)
-        out[begin : begin + CHUNK] = np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
-    return out
+        pairs[begin : begin + CHUNK] = up.sum(axis=1) * down.sum(axis=1)
+        won[begin : begin + CHUNK] = np.einsum("ij,ij->i", up, below)
+    return won, pairs
 
 
 def _calibration(

@@ -11,8 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
+
+from fx_assets.features.blocks import time_us
 
 BETWEEN = 12
+
+
+def usual_length(times: pd.Series) -> int:
+    """The commonest distance between rising times in microseconds, the shortest of equals; 0 with fewer than two."""
+    gaps, counts = np.unique(np.diff(time_us(times)), return_counts=True)
+    return int(gaps[np.argmax(counts)]) if len(gaps) else 0
 
 
 def lengths(times: Mapping[str, np.ndarray]) -> dict[str, int]:

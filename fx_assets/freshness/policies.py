@@ -18,3 +18,6 @@ def table_policy(sla: Freshness) -> dg.FreshnessPolicy:
 
 # For what is made once a week: models and what follows from them.
 weekend = dg.FreshnessPolicy.cron(deadline_cron="0 17 * * 0", lower_bound_delta=timedelta(days=7), timezone=NEW_YORK)
+
+# For what is made once a month: by the evening of the month's second day.
+month_end = dg.FreshnessPolicy.cron(deadline_cron="0 17 2 * *", lower_bound_delta=timedelta(days=2), timezone=NEW_YORK)

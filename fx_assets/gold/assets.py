@@ -12,7 +12,7 @@ import pandas as pd
 from fx_assets.configuration import Configuration
 from fx_assets.features import FEATURES, max_window
 from fx_assets.gold import join
-from fx_assets.gold.labels import label_table
+from fx_assets.gold.labels import READ, label_table
 from fx_assets.gold.lookahead import FeatureInputs, feature_problems, news_problems, recent_news
 from fx_assets.gold.market import market_table, reference_of
 from fx_assets.gold.signals import signal_columns, signal_table
@@ -114,7 +114,7 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
     @define_asset(**tables.asset("gold/labels"))
     def labels(context: dg.AssetExecutionContext, candles: TableReader):
         def compute(keys: list[str]) -> pd.DataFrame:
-            return label_table(candles.read(keys, BARS), configuration.label_horizons(), bar_minutes)
+            return label_table(candles.read(keys, READ), configuration.label_horizons(), bar_minutes)
 
         return tables.produce(context, "gold/labels", compute, [candles])
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from fx_assets.features.blocks import moment_us, time_us, with_columns
-from fx_assets.labels import instrument_rows
 from fx_assets.sessions import news_bounds
 
 KEYS = ["instrument", "time"]
@@ -62,7 +62,7 @@ def lags(bars: pd.DataFrame, names: Sequence[str], steps: Iterable[int]) -> pd.D
     """instrument, time and <name>_lag<k>: the value k bars of the same instrument earlier; sorted by these two."""
     codes, _ = pd.factorize(bars["instrument"], sort=True)
     bars = bars.iloc[np.lexsort((time_us(bars["time"]), codes))].reset_index(drop=True)
-    wanted, rows = list(steps), instrument_rows(bars)
+    wanted, rows = list(steps), _instrument_rows(bars)
     columns = {}
     for name in names:
         values = bars[name].to_numpy(float)
@@ -72,6 +72,13 @@ def lags(bars: pd.DataFrame, names: Sequence[str], steps: Iterable[int]) -> pd.D
                 lagged[part.start + k : part.stop] = values[part.start : max(part.start, part.stop - k)]
             columns[f"{name}_lag{k}"] = lagged
     return bars[KEYS].assign(**columns)
+
+
+def _instrument_rows(ordered: pd.DataFrame) -> list[slice]:
+    """Where each instrument's rows lie in a frame sorted by (instrument, time)."""
+    codes, _ = pd.factorize(ordered["instrument"])
+    bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(ordered)]
+    return [slice(a, b) for a, b in pairwise(bounds) if b > a]
 
 
 def known_news(

@@ -1,75 +1,156 @@
-"""Compiled loops of the labels. Import this module inside functions (numba is heavy); fastmath stays off."""
+"""Compiled loops of the labels with a fixed horizon: rows a horizon away, medians by time of day, means of past moves.
+
+Import this module inside functions (numba is heavy). fastmath stays off: it reorders sums, and then a value depends on
+where the computation started.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numba import njit
 
+_BLOCK = 512  # rows that strided_mean works on side by side; their sums stay in the first cache
+
 
 @njit(cache=True, nogil=True)
-def slot_median(
-    values: np.ndarray,
-    slot: np.ndarray,
-    asked: np.ndarray,
-    time_us: np.ndarray,
-    count: int,
-    reach_us: int,
-    own: bool,
-) -> np.ndarray:
-    """Median of the last `count` known values of the time slot each row asks for.
+def rows_apart(time_us: np.ndarray, shift_us: int) -> np.ndarray:
+    """For each row the row whose time is exactly `shift_us` later (earlier if negative), -1 if there is none.
 
-    values: float64 (n,), NaN where unknown. slot, asked: int64 (n,) in [0, 1440).
-    own: whether a row's own value counts as known to it. Only rows at most reach_us older are looked at;
-    fewer than `count` values there give NaN, so the result is either NaN or the same wherever the series
-    starts.
+    time_us: int64 (n,), ascending.
     """
-    n = values.shape[0]
-    out = np.full(n, np.nan)
-    previous = np.full(n, -1, np.int64)
-    newest_of_slot = np.full(1440, -1, np.int64)
-    buffer = np.empty(count)
+    n = len(time_us)
+    out = np.full(n, -1, np.int64)
+    j = 0
     for i in range(n):
-        if own and not np.isnan(values[i]):
-            previous[i] = newest_of_slot[slot[i]]
-            newest_of_slot[slot[i]] = i
-        j = newest_of_slot[asked[i]]
-        found = 0
-        while j >= 0 and found < count and time_us[i] - time_us[j] <= reach_us:
-            buffer[found] = values[j]
-            found += 1
-            j = previous[j]
-        if found == count:
-            out[i] = np.median(buffer)
-        if not own and not np.isnan(values[i]):
-            previous[i] = newest_of_slot[slot[i]]
-            newest_of_slot[slot[i]] = i
+        wanted = time_us[i] + shift_us
+        while j < n and time_us[j] < wanted:
+            j += 1
+        if j == n:
+            break
+        if time_us[j] == wanted:
+            out[i] = j
     return out
+
+
+@njit(cache=True, nogil=True)
+def rows_counted(time_us: np.ndarray, bars: int, reach_us: int) -> np.ndarray:
+    """For each row the row `bars` later (earlier if negative), -1 if there is none or it is more than reach_us away."""
+    n = len(time_us)
+    out = np.full(n, -1, np.int64)
+    for i in range(max(0, -bars), min(n, n - bars)):
+        if abs(time_us[i + bars] - time_us[i]) <= reach_us:
+            out[i] = i + bars
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _replace(window: np.ndarray, filled: Any, gone: Any, come: Any) -> None:
+    """Put `come` into the first `filled` sorted values of a window, in place of `gone`; of none if that is NaN."""
+    there = 0
+    for k in range(filled):
+        there += 1 if window[k] < come else 0
+    here = filled
+    if not np.isnan(gone):
+        here = 0
+        for k in range(filled):
+            here += 1 if window[k] < gone else 0
+    if there > here:
+        for k in range(here, there - 1):
+            window[k] = window[k + 1]
+        window[there - 1] = come
+    else:
+        for k in range(here, there, -1):
+            window[k] = window[k - 1]
+        window[there] = come
+
+
+@njit(cache=True, nogil=True)
+def slot_medians(
+    values: np.ndarray, slot: np.ndarray, asked: np.ndarray, time_us: np.ndarray, count: int, reach_us: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two medians of `count` values of one time of day: of the slot asked for, and of a row's own slot before it.
+
+    values: float64 (n,), NaN where unknown. slot: int64 (n,) in [0, 1440), that of each value. asked: as slot.
+    Returns the median of the last `count` known values of the slot `asked`, the row's own value among them, and that of
+    the row's own slot without its own value. Only values at most reach_us old count, and fewer than `count` of them
+    give NaN: so a result is either NaN or the same wherever the series starts.
+
+    The last values of each slot are kept sorted, so that a row costs one insertion and not two selections.
+    """
+    n = len(values)
+    of_asked, of_own = np.full(n, np.nan), np.full(n, np.nan)
+    ring = np.full((1440, count), np.nan)
+    when = np.zeros((1440, count), np.int64)
+    window = np.empty((1440, count))
+    held = np.zeros(1440, np.int64)
+    oldest = np.zeros(1440, np.int64)
+    low, high = (count - 1) // 2, count // 2
+    for i in range(n):
+        own, now = slot[i], time_us[i]
+        if held[own] == count and now - when[own, oldest[own]] <= reach_us:
+            of_own[i] = (window[own, low] + window[own, high]) / 2
+        if not np.isnan(values[i]):
+            at = oldest[own]
+            _replace(window[own], held[own], ring[own, at], values[i])
+            ring[own, at], when[own, at] = values[i], now
+            oldest[own] = at + 1 if at + 1 < count else 0
+            held[own] = min(held[own] + 1, count)
+        other = asked[i]
+        if held[other] == count and now - when[other, oldest[other]] <= reach_us:
+            of_asked[i] = (window[other, low] + window[other, high]) / 2
+    return of_asked, of_own
 
 
 @njit(cache=True, nogil=True)
 def strided_mean(
     values: np.ndarray, weights: np.ndarray, stride: int, time_us: np.ndarray, reach_us: int
 ) -> np.ndarray:
-    """Weighted mean of the values at rows i, i - stride, i - 2 stride, ..., newest first; NaN values are left
-    out.
+    """Weighted mean of the values at rows i, i - stride, i - 2 stride, ..., newest first; NaN values are left out.
 
-    NaN where the values that exist, at most reach_us old, carry less than half of the weight.
+    NaN where the values that exist, at most reach_us old, carry less than half of the weight. Each row's terms are
+    added in the same order, newest first; rows are worked on side by side, since one row's sum is a chain of additions
+    that each wait for the one before.
     """
-    n = values.shape[0]
-    out = np.full(n, np.nan)
-    whole = 0.0
-    for k in range(weights.shape[0]):
-        whole += weights[k]
+    n, terms = len(values), len(weights)
+    out = np.empty(n)
+    known, there = np.empty(n), np.empty(n)
     for i in range(n):
-        total = 0.0
-        mass = 0.0
-        for k in range(weights.shape[0]):
-            j = i - k * stride
-            if j < 0 or time_us[i] - time_us[j] > reach_us:
-                break
-            if not np.isnan(values[j]):
-                total += weights[k] * values[j]
-                mass += weights[k]
-        if mass >= 0.5 * whole:
-            out[i] = total / mass
+        missing = np.isnan(values[i])
+        known[i] = 0.0 if missing else values[i]
+        there[i] = 0.0 if missing else 1.0
+    half = 0.0
+    for k in range(terms):
+        half += weights[k]
+    half *= 0.5
+    back = (terms - 1) * stride
+    total, mass = np.empty(_BLOCK), np.empty(_BLOCK)
+    for first in range(0, n, _BLOCK):
+        rows = min(_BLOCK, n - first)
+        whole = first >= back
+        for i in range(first, first + rows):
+            whole = whole and time_us[i] - time_us[i - back] <= reach_us
+        if whole:
+            total[:rows] = 0.0
+            mass[:rows] = 0.0
+            for k in range(terms):
+                w, begin = weights[k], first - k * stride
+                some, exist = known[begin : begin + rows], there[begin : begin + rows]
+                for j in range(rows):
+                    total[j] += w * some[j]
+                    mass[j] += w * exist[j]
+        else:
+            for j in range(rows):
+                i = first + j
+                added, carried = 0.0, 0.0
+                for k in range(terms):
+                    row = i - k * stride
+                    if row < 0 or time_us[i] - time_us[row] > reach_us:
+                        break
+                    added += weights[k] * known[row]
+                    carried += weights[k] * there[row]
+                total[j], mass[j] = added, carried
+        for j in range(rows):
+            out[first + j] = total[j] / mass[j] if mass[j] >= half else np.nan
     return out

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from fx_assets.configuration import Configuration
+from fx_assets.labels import decided_after
 from fx_assets.live.gating import closed_reason, in_two_zones, last_close, next_open, open_instruments
 from fx_assets.live.streams import streamed as streamed_symbols
 from fx_assets.market_hours import market_hours
@@ -208,7 +209,7 @@ def _first_unlabelled(newest: str, known: str, all_week: bool) -> str:
 def _newest_labelled(configuration: Configuration, now: datetime) -> str:
     """The newest session all of whose labels are decided: the longest horizon of trading lies behind its end."""
     longest_bar = max(i.minutes for i in configuration.instruments.instruments.values())
-    horizon = max(label.horizon_minutes for label in configuration.label_horizons())
+    horizon = max(decided_after(label, longest_bar) for label in configuration.label_horizons())
     wait = timedelta(minutes=horizon + longest_bar) + SETTLE_AFTER
     key = running_session(now, configuration.all_week)
     while True:

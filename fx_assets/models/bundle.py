@@ -7,11 +7,11 @@ there whole or not at all.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -20,7 +20,8 @@ import pandas as pd
 from fx_assets.configuration import Configuration
 from fx_assets.errors import StoreError
 from fx_assets.feature_store.repository import ttls
-from fx_assets.schemas import model_features
+from fx_assets.models.onnx_graph import to_onnx
+from fx_assets.schemas import content_hash
 from fx_serving.client.bundle import (
     BundleError,
     FeatureRef,
@@ -36,34 +37,31 @@ from fx_serving.client.bundle import (
 from fx_serving.client.files import atomic_write, fsync_dir
 
 if TYPE_CHECKING:
-    import xgboost
+    from fx_assets.evaluation.predictor import Predictor
+    from fx_assets.models.champion import Champion
 
 GOLDEN_ROWS = 64
 REFERENCE_ROWS = 5000
 TOLERANCE = 1e-5
-OUTCOMES = {"direction": ("up", "down"), "large_move": ("move", "quiet")}
-
-
-def load_booster(path: Path) -> xgboost.Booster:
-    """A native XGBoost model file."""
-    from fx_assets.evaluation.training import xgboost_module
-
-    booster = xgboost_module().Booster({"nthread": 1})
-    booster.load_model(path)
-    return booster
-
-
-def to_onnx(booster: xgboost.Booster) -> bytes:
-    """The booster as ONNX: input "input" float32 [n, features]; outputs label and probabilities [n, 2]."""
-    from onnxmltools.convert import convert_xgboost
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    nameless = booster.copy()
-    nameless.feature_names = None  # the converter knows only f0, f1, ...; the manifest keeps the names
-    shape = FloatTensorType([None, booster.num_features()])
-    # Without a name the converter makes one up, and the same model would have other bytes each time.
-    model = convert_xgboost(nameless, name="xgboost", initial_types=[("input", shape)])
-    return model.SerializeToString()
+# What P(positive) is the probability of, and its opposite, by kind of label.
+OUTCOMES = {
+    "direction": ("up", "down"),
+    "large_move": ("move", "quiet"),
+    "triple_barrier": ("up", "down"),
+    "meta": ("take", "skip"),
+}
+LINEAGE = (
+    "session",
+    "dagster_run_id",
+    "training_set_hash",
+    "gold_hash",
+    "booster_sha256",
+    "model_sha256",
+    "spec_sha256",
+    "config_hash",
+    "feature_service",
+    "code_version",
+)
 
 
 def golden_rows(rows: pd.DataFrame, names: Sequence[str], count: int = GOLDEN_ROWS) -> np.ndarray:
@@ -72,30 +70,25 @@ def golden_rows(rows: pd.DataFrame, names: Sequence[str], count: int = GOLDEN_RO
     return rows[list(names)].to_numpy(np.float32)[picks]
 
 
-def export(
-    bundles: Path,
-    configuration: Configuration,
-    record: Mapping[str, Any],
-    booster: xgboost.Booster,
-    rows: pd.DataFrame,
-    lineage: Mapping[str, str],
-    inputs: Sequence[tuple[str, str]] | None = None,
-) -> Path:
+def export(bundles: Path, configuration: Configuration, made: Champion, rows: pd.DataFrame) -> Path:
     """Write bundles/<model>/<version>; returns the folder. A version that is already there is left as it is.
 
-    record: as fit_and_log returns it. rows: the training set. inputs: (feature, feature view) that the version was
-    trained with; those of the configuration by default. Raises StoreError when ONNX and XGBoost disagree, and for a
-    view that the configuration has no more.
+    made: the registered version. rows: its training set. Raises StoreError when the rows are not those that the
+    version was trained on, when ONNX and the model disagree, and for a view that the configuration has no more.
     """
-    model, version = record["model"], record["version"]
+    model, version = made.record.model, made.version
     place = bundle_dir(bundles, model, version)
     if place.is_dir():
         return place
+    if content_hash(rows) != made.record.training_set_hash:
+        raise StoreError(
+            f"{model} version {version} was trained on other rows than {model}/training_set of session {made.session} "
+            f"has now. Materialize {model}/trained_model and what follows again."
+        )
     place.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix=f".{version}.", dir=place.parent))
     try:
-        chosen = model_features(configuration, model) if inputs is None else inputs
-        _fill(folder, configuration, record, booster, rows, lineage, chosen)
+        _fill(folder, configuration, made, rows)
         folder.chmod(0o755)
         folder.rename(place)
         fsync_dir(place.parent)
@@ -105,76 +98,91 @@ def export(
     return place
 
 
-def problems(
-    folder: Path,
-    configuration: Configuration,
-    record: Mapping[str, Any],
-    inputs: Sequence[tuple[str, str]] | None = None,
-) -> list[str]:
-    """What the service would refuse in a bundle, or what is not this model's; empty when nothing is.
-
-    inputs: see export.
-    """
+def problems(folder: Path, configuration: Configuration, made: Champion) -> list[str]:
+    """What the service would refuse in a bundle, or what is not this version's; empty when nothing is."""
     try:
         manifest = read_manifest(folder)
         verify_files(folder, manifest)
     except BundleError as error:
         return [str(error)]
-    wanted = model_features(configuration, record["model"]) if inputs is None else inputs
+    model = made.record.model
     found = {
-        "model": (manifest.model, record["model"]),
-        "version": (manifest.version, record["version"]),
-        "features": ([f.name for f in manifest.features], [name for name, _ in wanted]),
-        "instruments": (manifest.instruments, list(configuration.model_instruments(record["model"]))),
+        "model": (manifest.model, model),
+        "version": (manifest.version, made.version),
+        "features": ([(f.name, f.view) for f in manifest.features], [tuple(pair) for pair in made.spec.features]),
+        "instruments": (manifest.instruments, list(configuration.model_instruments(model))),
+        "model_sha256": (manifest.lineage.get("model_sha256"), made.record.model_sha256),
     }
     return [f"{what} is {has}, expected {wanted}" for what, (has, wanted) in found.items() if has != wanted]
 
 
-def _fill(folder, configuration, record, booster, rows, lineage, chosen) -> None:
-    entry = configuration.models.models[record["model"]]
-    features = [FeatureRef(name, view) for name, view in chosen]
+def _fill(folder: Path, configuration: Configuration, made: Champion, rows: pd.DataFrame) -> None:
+    model = made.record.model
+    entry = configuration.models.models[model]
+    features = [FeatureRef(name, view) for name, view in made.spec.features]
     oldest = ttls(configuration)
     gone = sorted({feature.view for feature in features} - oldest.keys())
     if gone:
         raise StoreError(
-            f"{record['model']} version {record['version']} (feature service {lineage.get('feature_service', '?')}) "
+            f"{model} version {made.version} (feature service {made.record.feature_service or '?'}) "
             f"needs the feature views {', '.join(gone)}, which this configuration has no more. Train a new version."
         )
-    inputs = golden_rows(rows, [feature.name for feature in features])
-    expected = np.asarray(booster.inplace_predict(inputs), dtype=float)
-    onnx = to_onnx(booster)
-    _check_parity(onnx, inputs, expected)
-    atomic_write(folder / "model.onnx", onnx)
-    atomic_write(folder / "model.ubj", bytes(booster.save_raw("ubj")))
+    label, predictor = entry.label, made.predictor
+    inputs = golden_rows(rows, made.features)
+    expected = np.asarray(predictor.predict(inputs), dtype=float)
+    onnx = to_onnx(predictor, len(features))
+    check_parity(onnx, inputs, expected)
     golden = {"rows": inputs.tolist(), "expected": expected.tolist(), "tolerance": TOLERANCE}
-    atomic_write(folder / "golden.json", msgspec.json.encode(golden))
+    files = {"model.onnx": onnx, "golden.json": msgspec.json.encode(golden), **_native(predictor)}
+    for name, content in files.items():
+        atomic_write(folder / name, content)
     rows.sample(min(REFERENCE_ROWS, len(rows)), random_state=entry.seed).sort_index().to_parquet(
         folder / "reference.parquet", index=False
     )
-    positive, negative = OUTCOMES[entry.label.kind]
-    names = ("model.onnx", "model.ubj", "golden.json", "reference.parquet")
+    if label.kind == "return":
+        raise StoreError(f"{model}: a model of returns states no probability, and has no bundle. Use deploy: false.")
+    positive, negative = OUTCOMES[label.kind]
+    lineage = {name: made.record.tags[name] for name in LINEAGE if made.record.tags.get(name)}
+    lineage |= {"mlflow_run_id": made.record.run_id, "algorithm": predictor.algorithm}
     write_manifest(
         folder,
         Manifest(
-            model=record["model"],
-            version=record["version"],
+            model=model,
+            version=made.version,
             engine="onnx",
-            label=LabelInfo(entry.label.kind, entry.label.horizon_minutes, positive, negative),
-            instruments=list(configuration.model_instruments(record["model"])),
+            label=LabelInfo(label.kind, label.minutes(_bar_minutes(configuration, model)), positive, negative),
+            instruments=list(configuration.model_instruments(model)),
             features=features,
             schema_hash=schema_hash(features),
             max_feature_age_s={view: oldest[view].total_seconds() for view in dict.fromkeys(f.view for f in features)},
-            files={name: sha256_file(folder / name) for name in names},
-            lineage=dict(lineage),
+            files={name: sha256_file(folder / name) for name in sorted((*files, "reference.parquet"))},
+            lineage=lineage,
             created_at=datetime.now(UTC),
         ),
     )
 
 
-def _check_parity(onnx: bytes, inputs: np.ndarray, expected: np.ndarray) -> None:
+def _native(predictor: Predictor) -> dict[str, bytes]:
+    """model.ubj, for a predictor that is one XGBoost model and nothing else; the service can be told to use it."""
+    plain = predictor.algorithm == "xgboost" and len(predictor.members) == 1 and predictor.calibrator is None
+    return {"model.ubj": predictor.members[0].save()} if plain else {}
+
+
+def _bar_minutes(configuration: Configuration, model: str) -> int:
+    """The length of a bar of the model's instruments; a label in bars allows no second one."""
+    symbol = configuration.model_instruments(model)[0]
+    return configuration.instruments.instruments[symbol].minutes
+
+
+def check_parity(onnx: bytes, inputs: np.ndarray, expected: np.ndarray) -> None:
+    """Compare the graph's answers with the model's own. Raises StoreError where they differ by more than TOLERANCE."""
     import onnxruntime
 
-    answers = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"]).run(None, {"input": inputs})
-    worst = float(np.abs(np.asarray(answers[1])[:, 1] - expected).max())
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    answers = np.asarray(session.run(["probabilities"], {"input": inputs})[0])[:, 1]
+    worst = float(np.abs(answers - expected).max())
     if not worst <= TOLERANCE:
-        raise StoreError(f"ONNX export differs from XGBoost by {worst:.2g} (at most {TOLERANCE:g} allowed).")
+        raise StoreError(
+            f"ONNX export differs from the model by {worst:.2g} (at most {TOLERANCE:g} allowed): no bundle is made. "
+            "Use another candidate, or calibration: none or platt."
+        )

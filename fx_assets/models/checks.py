@@ -5,25 +5,62 @@ from collections.abc import Sequence
 import dagster as dg
 
 from fx_assets.configuration import Configuration
-from fx_assets.models import registry
+from fx_assets.models import promotion, registry
 from fx_assets.resources.home import HomeResource
+from fx_serving.client.clock import now, to_iso
 
 
 def build(configuration: Configuration) -> Sequence[dg.AssetChecksDefinition]:
     """The checks of all models."""
-    return [_champion_check(model) for model in configuration.models.models]
+    return [check(model) for model in configuration.models.models for check in (_champion_check, _expiry_check)]
+
+
+def _champion(home: HomeResource, model: str) -> registry.VersionRecord | None:
+    version = registry.version_with_alias(registry.open_registry(home.stores.home), model, registry.CHAMPION)
+    return registry.record(home.stores, model, version) if version else None
 
 
 def _champion_check(model: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=[model, "promoted_model"],
         name="champion_alias",
-        description="The registry's champion is a version whose gates approved it.",
+        description="The registry's champion is a version whose gates approved it, or that a person put there.",
     )
     def champion_alias(home: HomeResource) -> dg.AssetCheckResult:
-        client = registry.open_registry(home.stores.home)
-        version = registry.version_with_alias(client, model, registry.CHAMPION)
-        gates = registry.version_tags(client, model, version).get("gates") if version else None
-        return dg.AssetCheckResult(passed=gates == "approved", metadata={"version": str(version), "gates": str(gates)})
+        found = _champion(home, model)
+        version, gates = (found.version, found.gates) if found else (None, None)
+        changes = [c for c in promotion.history(home.stores, model) if c.moves and c.outcome == "done"]
+        by = changes[-1] if changes and changes[-1].version == version else None
+        return dg.AssetCheckResult(
+            passed=gates == "approved" or by is not None,
+            metadata={
+                "version": str(version),
+                "gates": str(gates),
+                "actor": by.actor if by else "not on record",
+                "reason": by.reason if by else "not on record",
+            },
+        )
 
     return champion_alias
+
+
+def _expiry_check(model: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=[model, "promoted_model"],
+        name="not_expired",
+        description="The champion is not older than models.yaml allows (expires_days).",
+    )
+    def not_expired(home: HomeResource) -> dg.AssetCheckResult:
+        found = _champion(home, model)
+        expires = found.expires_at if found else None
+        return dg.AssetCheckResult(
+            passed=found is None or not found.expired(now()),
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={
+                "version": found.version if found else "none",
+                "expires_at": to_iso(expires) if expires else "never",
+                "remedy": f"Train a newer session of {model}.",
+            },
+        )
+
+    return not_expired

@@ -1,4 +1,9 @@
-"""The promotion decision: the gate profile, the leak canary, and the comparison with the serving champion."""
+"""The promotion decision: the model's gate profile, the gates of every model, the canaries, and the champion.
+
+Evidence is what model_evaluation records: the figures of the study, and beside them `champion` (the comparison, None
+where there is no champion), `latency` and `naive`. Everything here is a function of the evidence and of gates.yaml,
+so that a verdict can be read again without training anything.
+"""
 
 from __future__ import annotations
 
@@ -7,78 +12,86 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from fx_assets.configuration import Gate
-from fx_assets.evaluation.backtest import trading_day
-from fx_assets.evaluation.gates import GateResult, judge
-from fx_assets.evaluation.metrics import auc_difference
+from fx_assets.evaluation.canaries import canary_gates
+from fx_assets.evaluation.gates import CHAMPION, NO_CHAMPION, GateResult, judge
+from fx_assets.models.comparison import MIN_COMMON_ROWS
 
-# Fewer common rows cannot tell two models apart: the comparison is then inconclusive and does not block.
-MIN_COMMON_ROWS = 500
-# An honest training strays this far from 0.5 once in a thousand; a leak of labels strays much further.
-LEAK_SIGMAS = 3.3
+# The profile of gates.yaml that applies to every model, whatever its own.
+ALWAYS = "always"
 
 
-def no_leak(figures: Mapping[str, Any]) -> GateResult:
-    """Random labels must not be predictable: their AUC within LEAK_SIGMAS standard errors of 0.5."""
-    canary = figures["random_label_auc"]
-    error = (canary["high"] - canary["low"]) / (2 * 1.96)
-    # Without a spread there is nothing to measure by: NaN, which does not pass.
-    distance = abs(canary["value"] - 0.5) / error if error > 0 else float("nan")
-    reason = f"AUC {canary['value']:.4f} on shuffled labels lies {distance:.1f} standard errors from 0.5"
-    return GateResult("leak_canary", distance, LEAK_SIGMAS, "<=", distance <= LEAK_SIGMAS, reason)
-
-
-def not_worse_than_champion(
-    out_of_fold: pd.DataFrame, champion: np.ndarray | None, since: pd.Timestamp | None
-) -> GateResult:
+def not_worse_than_champion(comparison: Mapping[str, Any] | None) -> GateResult:
     """Challenger against champion on the same rows, all of them after what the champion was trained on.
 
-    out_of_fold: instrument, decision_time, label, prediction (challenger, out of fold), sorted by decision_time.
-    champion: its predictions for these rows. since: start of the champion's session. None: there is no champion.
-    Fails only when the challenger is worse beyond doubt (upper end of the paired 95 % interval below 0).
+    comparison: as comparison.same_rows makes it; None: there is no champion. Fails only when the challenger is worse
+    beyond doubt: the upper end of the paired 95 % interval of the AUC difference is below 0.
     """
     name = "not_worse_than_champion"
-    if champion is None or since is None:
-        return GateResult(name, 0.0, 0.0, ">=", True, "there is no champion yet")
-    later = (out_of_fold["decision_time"] >= since).to_numpy()
-    common = int(later.sum())
-    if common < MIN_COMMON_ROWS or out_of_fold["label"][later].nunique() < 2:
+    if comparison is None:
+        return GateResult(name, 0.0, 0.0, ">=", True, NO_CHAMPION)
+    rows = int(comparison["rows"])
+    if not comparison["conclusive"]:
         return GateResult(
             name,
             0.0,
             0.0,
             ">=",
             True,
-            f"inconclusive: {common} rows after the champion's training, {MIN_COMMON_ROWS} needed",
+            f"inconclusive: {rows} rows after the champion's training, {MIN_COMMON_ROWS} with both outcomes needed",
         )
-    rows = out_of_fold[later]
-    days = trading_day(rows["decision_time"].to_numpy("datetime64[us]"))
-    difference = auc_difference(
-        rows["label"].to_numpy(float), rows["prediction"].to_numpy(float), champion[later], days
+    auc, loss = comparison["auc"], comparison["loss"]
+    reason = (
+        f"AUC difference {auc['value']:+.4f} [{auc['low']:+.4f}, {auc['high']:+.4f}] on {rows} rows; "
+        f"log loss {loss['value']:+.5f}, paired test by day p = {loss['p_value']:.3f}"
     )
-    low, high = difference["low"], difference["high"]
-    reason = f"AUC difference {difference['value']:+.4f} [{low:+.4f}, {high:+.4f}] on {common} rows"
-    return GateResult(name, high, 0.0, ">=", high >= 0.0, reason)
+    return GateResult(name, auc["high"], 0.0, ">=", auc["high"] >= 0.0, reason)
 
 
 def not_older_than_champion(session: str, champion_session: str | None) -> GateResult:
     """A model of an earlier session, as a walk-forward backfill makes them, never replaces the champion."""
     name = "not_older_than_champion"
     if champion_session is None:
-        return GateResult(name, 0.0, 0.0, ">=", True, "there is no champion yet")
+        return GateResult(name, 0.0, 0.0, ">=", True, NO_CHAMPION)
     days = (date.fromisoformat(session) - date.fromisoformat(champion_session)).days
     words = f"trained for session {session}, the champion for {champion_session}"
     return GateResult(name, float(days), 0.0, ">=", days >= 0, f"{days} days newer: {words}")
 
 
-def decide(profile: Sequence[Gate], figures: Mapping[str, Any], *against_champion: GateResult) -> dict[str, Any]:
-    """Every gate's result and the verdict: {"approved", "gates": [...], "missed": [names]}."""
-    results = [*judge([g.model_dump() for g in profile], figures), no_leak(figures), *against_champion]
+def against_champion(session: str, champion: Mapping[str, Any] | None) -> list[GateResult]:
+    """The gates that compare a session's model with the champion of the evidence (None: there is none)."""
+    if champion is None:
+        return [not_older_than_champion(session, None), not_worse_than_champion(None)]
+    return [not_older_than_champion(session, champion["session"]), not_worse_than_champion(champion["same_rows"])]
+
+
+def profile_of(gates: Mapping[str, Sequence[Gate]], name: str) -> list[Gate]:
+    """The gates of a profile and, after them, those of every model that it does not state itself."""
+    own = list(gates[name])
+    stated = {gate.gate for gate in own}
+    return [*own, *(gate for gate in gates.get(ALWAYS, ()) if gate.gate not in stated)]
+
+
+def decide(profile: Sequence[Gate], evidence: Mapping[str, Any], session: str) -> dict[str, Any]:
+    """Every gate's result and the verdict: {"approved", "gates": [...], "missed": [names], "champion": version}.
+
+    profile: as profile_of gives it. The leak canaries and the comparison with the champion are added to it.
+    champion is the version that the verdict holds against, None where there was none: a verdict says nothing about
+    a champion that came later.
+    """
+    champion = evidence.get(CHAMPION)
+    results = [
+        *judge([gate.model_dump() for gate in profile], evidence),
+        *canary_gates(evidence),
+        *against_champion(session, champion),
+    ]
     missed = [result.name for result in results if not result.passed]
-    return {"approved": not missed, "missed": missed, "gates": [asdict(result) for result in results]}
+    return {
+        "approved": not missed,
+        "missed": missed,
+        "gates": [asdict(result) for result in results],
+        "champion": champion["version"] if champion else None,
+    }
 
 
 def gate_table(decision: Mapping[str, Any]) -> str:
@@ -87,5 +100,6 @@ def gate_table(decision: Mapping[str, Any]) -> str:
     for gate in decision["gates"]:
         outcome = "pass" if gate["passed"] else "**miss**"
         needed = f"{gate['op']} {gate['threshold']:g}"
-        lines.append(f"| {gate['name']} | {gate['value']:.4g} | {needed} | {outcome} | {gate['reason']} |")
+        value = "not computable" if gate["value"] is None else f"{gate['value']:.4g}"
+        lines.append(f"| {gate['name']} | {value} | {needed} | {outcome} | {gate['reason']} |")
     return "\n".join(lines)

@@ -22,7 +22,14 @@ TABLES = [
     "gold/labels",
 ]
 ONLINE = ["feature_registry", "online_features"]
-TRAINING = ["training_set", "trained_model", "model_evaluation", "promotion_decision", "promoted_model"]
+TRAINING = [
+    "training_set",
+    "model_study",
+    "trained_model",
+    "model_evaluation",
+    "promotion_decision",
+    "promoted_model",
+]
 DEPLOYMENT = ["model_bundle", "deployment"]
 
 

@@ -163,13 +163,29 @@ class Lookahead:
             start, end = (moment_us(moment) for moment in news_bounds(key, self.all_week))
             inside = (time >= start) & (time < end)
             told = problems(key, rows.loc[inside]) if inside.any() else None
-            if told is None:
+            early = early_rows(rows.loc[inside], self.minutes)
+            if told is None and not early:
                 continue
+            told = [*early, *(told or [])]
             self.checked.append(key)
             if told:
                 self.problems[key] = told
             return {key: told} if told else {}
         return {}
+
+
+def early_rows(rows: pd.DataFrame, minutes: Mapping[str, int] | None) -> list[str]:
+    """Rows said to be known before the bar they are made of has closed, in words: whoever joins by available_at would
+    be told that close when the bar opens.
+    """
+    if minutes is None or "available_at" not in rows.columns:
+        return []
+    closes = known_us(rows, minutes)
+    if not (early := available_us(rows) < closes).any():
+        return []
+    row, close = rows.iloc[int(np.argmax(early))], pd.Timestamp(closes[early][0], unit="us", tz="UTC")
+    words = f"available_at of {row['instrument']} at {row['time']} is {row['available_at']}; its bar closes at {close}"
+    return [f"{words} ({int(early.sum())} such rows)"]
 
 
 def recent_rows(rows: pd.DataFrame, first: int, window: int, minutes: Mapping[str, int] | None = None) -> pd.DataFrame:

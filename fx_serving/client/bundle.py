@@ -37,7 +37,7 @@ class FeatureRef(msgspec.Struct, frozen=True):
 class LabelInfo(msgspec.Struct, frozen=True):
     """What P(positive) is the probability of."""
 
-    kind: Literal["large_move", "direction"]
+    kind: Literal["large_move", "direction", "triple_barrier", "meta"]
     horizon_minutes: int
     positive: str
     negative: str

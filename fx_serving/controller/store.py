@@ -6,13 +6,13 @@ Each audit record carries the hash of the one before it, so that a record change
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from fx_serving.client.rollout_log import GENESIS, chain_hash, first_broken
 from fx_serving.controller.rollout import FINISHED, Event, Rollout
 
 _SCHEMA = """
@@ -33,7 +33,6 @@ _ONE_ACTIVE = (
     "CREATE UNIQUE INDEX IF NOT EXISTS one_active ON rollouts (model) WHERE state NOT IN "
     "('succeeded', 'rolled_back', 'failed', 'aborted')"
 )
-_GENESIS = "0" * 64
 
 
 class Store:
@@ -93,7 +92,7 @@ class Store:
 
     def _audit(self, rollout: Rollout, event: Event) -> None:
         last = self._db.execute("SELECT hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
-        previous = last[0] if last else _GENESIS
+        previous = last[0] if last else GENESIS
         fields = (
             event.at.isoformat(),
             rollout.id,
@@ -146,16 +145,4 @@ class Store:
         """The sequence number of the first audit record that does not follow from the one before; None if all
         do.
         """
-        previous, expected = _GENESIS, 1
-        columns = "seq, at, rollout_id, model, what, why, state, weight, previous, hash"
-        query = f"SELECT {columns} FROM audit ORDER BY seq"
-        for seq, *fields, before, digest in self._db.execute(query):
-            if seq != expected or before != previous or digest != chain_hash(previous, tuple(fields)):
-                return int(seq)
-            previous, expected = digest, seq + 1
-        return None
-
-
-def chain_hash(previous: str, fields: tuple) -> str:
-    """The hash of an audit record: over the hash before it and its own fields."""
-    return hashlib.sha256(msgspec.json.encode([previous, *fields])).hexdigest()
+        return first_broken(self._db)

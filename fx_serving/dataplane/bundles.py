@@ -1,14 +1,12 @@
-"""Loading and scoring a bundle inside this process.
+"""Loading a bundle inside this process: verified, and tried on its golden rows.
 
-The controller's verify step and the sidecar use it too.
+The controller's verify step and the sidecar use it too. The scoring itself is fx_serving.client.scoring.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,52 +19,7 @@ from fx_serving.client.bundle import (
     read_manifest,
     verify_files,
 )
-
-
-class Scorer(Protocol):
-    """Scores one row: float32 array of shape (1, n features) to P(positive)."""
-
-    def score(self, row: np.ndarray) -> float: ...
-
-
-class _OnnxScorer:
-    def __init__(self, path: Path, width: int) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        # One row of a tree model is microseconds of work: a thread pool would cost more than it gains, and
-        # spins.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1 or inputs[0].shape[-1] not in (width, None):
-            raise BundleError(f"{path}: takes {[i.shape for i in inputs]}, the manifest names {width} features.")
-        outputs = [o.name for o in self._session.get_outputs()]
-        self._output = ["probabilities" if "probabilities" in outputs else outputs[-1]]
-        self._input = inputs[0].name
-
-    def score(self, row: np.ndarray) -> float:
-        probabilities: Any = self._session.run(self._output, {self._input: row})[0]
-        return float(probabilities[0, 1])
-
-
-class _XgboostScorer:
-    def __init__(self, path: Path, width: int) -> None:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        import xgboost
-
-        self._booster = xgboost.Booster({"nthread": 1}, model_file=str(path))
-        # The manifest, not the file, says what the columns are called.
-        self._booster.feature_names = None
-        self._matrix = xgboost.DMatrix
-        if self._booster.num_features() != width:
-            raise BundleError(f"{path}: takes {self._booster.num_features()} features, the manifest names {width}.")
-
-    def score(self, row: np.ndarray) -> float:
-        return float(self._booster.predict(self._matrix(row, nthread=1))[0])
+from fx_serving.client.scoring import Scorer, load_scorer, refused
 
 
 class LoadedBundle:
@@ -132,15 +85,13 @@ def load_bundle(bundles: Path, model: str, version: str, *, parity: bool = True)
             f"{version}. Export it again."
         )
     verify_files(folder, manifest)
-    kind = _OnnxScorer if manifest.engine == "onnx" else _XgboostScorer
-    path = folder / MODEL_FILES[manifest.engine]
-    try:
-        scorer = kind(path, len(manifest.features))
-        bundle = LoadedBundle(folder, manifest, scorer)
-        if parity:
+    scorer = load_scorer(folder, manifest)
+    bundle = LoadedBundle(folder, manifest, scorer)
+    if parity:
+        try:
             bundle.check_parity()
-    except BundleError:
-        raise
-    except Exception as error:  # the engines raise types of their own; any of them means "not usable"
-        raise BundleError(f"{path}: {manifest.engine} refuses it: {str(error)[:500]}") from error
+        except BundleError:
+            raise
+        except Exception as error:  # the engines raise types of their own; any of them means "not usable"
+            raise refused(folder / MODEL_FILES[manifest.engine], manifest, error) from error
     return bundle

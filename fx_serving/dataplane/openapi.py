@@ -61,7 +61,7 @@ class PredictAnswer(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_PREDICTION]})
     prediction: float = Field(description="P(positive label)")
     label: str = Field(description="the positive label where prediction >= the model's threshold, else the negative")
-    direction: str | None = Field(default=None, description="up or down; direction models only")
+    direction: str | None = Field(default=None, description="up or down; models of direction and triple_barrier only")
     confidence: float = Field(description="max(p, 1 - p)")
     model: str
     model_version: str

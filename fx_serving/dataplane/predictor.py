@@ -31,6 +31,8 @@ from fx_serving.routing import goes_green
 logger = logging.getLogger("fx_serving.predictor")
 _encode = msgspec.json.Encoder().encode
 _REMEMBERED = 10_000
+# Kinds of label whose outcomes are a rise and a fall.
+_SIDED = ("direction", "triple_barrier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ class Predictor:
             PredictionAnswer(
                 prediction=score,
                 label=label,
-                direction=("up" if positive else "down") if manifest.label.kind == "direction" else msgspec.UNSET,
+                direction=("up" if positive else "down") if manifest.label.kind in _SIDED else msgspec.UNSET,
                 confidence=max(score, 1.0 - score),
                 model=scored.model,
                 model_version=scored.version,

@@ -11,6 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SLOW = {
     "xgboost",
+    "lightgbm",
+    "catboost",
+    "optuna",
     "mlflow",
     "feast",
     "evidently",

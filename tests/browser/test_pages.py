@@ -1,27 +1,15 @@
 """The pages people look at, rendered by a real browser: Dagster's asset graph and the service's documentation."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.servers.platform import Platform
 
 pytestmark = [pytest.mark.demo, pytest.mark.server, pytest.mark.timeout(900)]
 
 PATIENCE_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str, str], str]) -> Iterator[Browser]:
-    """Debian calls it chromium; elsewhere it may be Chrome."""
-    path = shutil.which("google-chrome") or program("chromium", "chromium")
-    with sync_playwright() as playwright:
-        # The sandbox needs user namespaces, which containers often lack; only our own pages are opened.
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -138,7 +138,8 @@ def test_every_configuration_key_is_documented():
     words = set(re.findall(r"[a-z][a-z0-9_]+", " ".join(re.findall(r"`([^`]+)`", text))))
     models = (
         *(assets.Sessions, assets.Instrument, assets.News, assets.Label, assets.Candidate, assets.Training),
-        *(assets.Validation, assets.Model, assets.Gate, serving.ServingConfig, serving.SidecarSettings),
+        *(assets.Validation, assets.Search, assets.Range, assets.Choices, assets.Strategy),
+        *(assets.Model, assets.Gate, serving.ServingConfig, serving.SidecarSettings),
         *(serving.LeaseSettings, serving.RolloutPolicy),
     )
     missing = {f"{model.__name__}.{name}" for model in models for name in fields(model) - words}

@@ -126,7 +126,12 @@ def test_gates_follow_from_the_figures(summary):
     profiles = yaml.safe_load((SHIPPED / "gates.yaml").read_text())
     for model in summary["models"].values():
         judged = {gate["name"]: gate for gate in model["gates"]}
-        for gate in profiles[model["gate_profile"]]:
+        # A profile's own gate stands in front of one of the same name that every model has.
+        own = {gate["gate"]: gate for key in ("always", model["gate_profile"]) for gate in profiles[key]}
+        for gate in own.values():
+            if gate["figure"].startswith(("champion.", "latency.")):  # measured when it is judged, on that machine
+                assert judged[gate["gate"]]["reason"], gate
+                continue
             value = model["figures"]
             for key in gate["figure"].split("."):
                 value = value[key]

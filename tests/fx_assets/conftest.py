@@ -8,7 +8,10 @@ import dagster as dg
 import pytest
 from filelock import FileLock
 
+from fx_assets.automation.retraining import TRAINING_STEPS
 from tests.fx_assets.small import BRONZE, TABLES, Platform, configuration_of, write_config
+
+WALKED = ("2021-03-15", "2021-03-22")
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +35,19 @@ def history(tmp_path_factory, instance) -> Platform:
     platform = Platform(tmp_path_factory.mktemp("home"), configuration, instance)
     shutil.copytree(shared / "lake", platform.home / "lake")
     platform.run(["feature_registry"])
+    return platform
+
+
+@pytest.fixture(scope="session")
+def walked(history, instance, tmp_path_factory) -> Platform:
+    """A home of its own in which the model was trained, judged, promoted and exported for two sessions a week apart.
+
+    Tests that change files of it put them back.
+    """
+    home = tmp_path_factory.mktemp("walked")
+    shutil.copytree(history.home / "lake", home / "lake")
+    platform = Platform(home, history.configuration, instance)
+    platform.run(["feature_registry"])
+    for session in WALKED:
+        platform.run([f"move/{step}" for step in TRAINING_STEPS], session)
     return platform

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from fx_assets.configuration import SHIPPED, config_file, load_configuration
@@ -101,7 +102,7 @@ def config(tmp_path, monkeypatch):
         ),
         (
             {"models": changed(MODELS, models__move__label__kind="volatility")},
-            ["models.yaml: models.move.label.kind: 'volatility' is not one of 'direction', 'large_move'"],
+            ["models.yaml: models.move.label.kind: 'volatility' is not one of 'direction', 'large_move', 'return'"],
         ),
         (
             {"models": changed(MODELS, models__move__candidates=[TINY, TINY])},
@@ -252,9 +253,11 @@ def test_an_instrument_and_a_model_are_edits_of_yaml(config, tmp_path):
     )
     configuration = load_configuration()
     definitions = build_definitions(configuration, tmp_path)
+    dg.Definitions.validate_loadable(definitions)
     after = definitions.resolve_asset_graph()
     added = {key.path[1] for key in after.get_all_asset_keys() - before.get_all_asset_keys()}
-    assert added == {"training_set", "trained_model", "model_evaluation", "promotion_decision", "promoted_model"}
+    assert {"training_set", "model_study", "trained_model", "promotion_decision", "promoted_model"} <= added
+    assert "model_bundle" not in added  # only models that are deployed have one
     assert definitions.resolve_job_def("train_direction").name == "train_direction"
     assert configuration.model_instruments("move") == ("GBP_USD", "USD_JPY", "EUR_USD")
     assert configuration.model_instruments("direction") == ("GBP_USD",)

@@ -1,9 +1,10 @@
 """Deflated Sharpe ratio and overfitting probability against the papers and against known worlds."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from fx_assets.evaluation.deflated import deflated_sharpe, pbo, sharpe
+from fx_assets.evaluation.deflated import deflated_sharpe, judge_trials, pbo, sharpe
 
 
 def test_the_numbers_of_the_paper():
@@ -56,3 +57,20 @@ def test_overfitting_is_likely_among_noise_and_unlikely_with_one_real_edge():
 def test_too_little_for_a_judgement():
     assert np.isnan(pbo(np.zeros((600, 1))))
     assert np.isnan(pbo(np.zeros((10, 5))))
+
+
+def test_every_trial_ever_made_counts():
+    rng = np.random.default_rng(4)
+    daily = pd.DataFrame({"best": rng.normal(0.001, 0.01, 600), "other": rng.normal(0.0, 0.01, 600)})
+    alone = judge_trials(daily, "best")
+    assert alone["trials"] == 2
+    assert alone["pbo"] == pbo(daily.to_numpy())
+    ratios = np.array([sharpe(daily[name].to_numpy()) for name in daily])
+    assert alone["dsr"] == deflated_sharpe(daily["best"].to_numpy(), ratios)
+    before = [0.02, -0.03, float("nan")]
+    later = judge_trials(daily, "best", before, 50)
+    assert later["trials"] == 52
+    assert later["dsr"] == deflated_sharpe(daily["best"].to_numpy(), np.array([*ratios, 0.02, -0.03]), 52)
+    assert later["dsr"] < alone["dsr"]
+    with pytest.raises(ValueError, match="'lost' is not among the strategies tried: best, other"):
+        judge_trials(daily, "lost")

@@ -53,8 +53,25 @@ def test_a_broken_profile_is_refused():
 def test_shipped_profiles_fail_an_empty_study_and_have_distinct_gates():
     path = Path(fx_assets.__file__).parent / "config" / "gates.yaml"
     profiles = yaml.safe_load(path.read_text())
-    assert set(profiles) >= {"statistical", "trading"}
+    assert set(profiles) == {"always", "statistical", "trading", "auc_070", "auc_095", "paper_30d"}
     for profile in profiles.values():
         results = judge(profile, {})
         assert not any(result.passed for result in results)
         assert len({result.name for result in results}) == len(results)
+
+
+@pytest.mark.parametrize(
+    ("figures", "passed", "reason"),
+    [
+        ({"champion": None}, True, "there is no champion yet"),
+        ({}, False, "champion.importance.overlap is missing or not a number"),
+        ({"champion": {}}, False, "champion.importance.overlap is missing or not a number"),
+        ({"champion": {"importance": {"overlap": 0.4}}}, True, "0.4 meets >= 0.4"),
+        ({"champion": {"importance": {"overlap": 0.3}}}, False, "0.3 misses >= 0.4"),
+    ],
+)
+def test_a_comparison_passes_only_where_there_is_said_to_be_no_champion(figures, passed, reason):
+    gate = {**GATE, "figure": "champion.importance.overlap", "op": ">=", "threshold": 0.4}
+    (result,) = judge([gate], figures)
+    assert result.passed is passed
+    assert reason in result.reason

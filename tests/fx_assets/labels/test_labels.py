@@ -1,4 +1,4 @@
-"""Labels against a plain reading of their definition, on real bars with real gaps."""
+"""Labels with a fixed horizon against a plain reading of their definition, on real bars with real gaps."""
 
 from pathlib import Path
 
@@ -7,11 +7,21 @@ import pandas as pd
 import pytest
 
 import fx_assets
+from fx_assets.configuration import Label
 from fx_assets.features.truncation import assert_no_lookahead
-from fx_assets.labels import LOOKBACK_SESSIONS, direction, large_move
+from fx_assets.labels import LOOKBACK_SESSIONS, Horizon, compute
 
 SAMPLE = Path(fx_assets.__file__).parent / "sample"
 HOUR = pd.Timedelta(hours=1)
+MOVE = Label(kind="large_move", horizon_minutes=60)
+
+
+def direction(bars: pd.DataFrame, horizon: int, granularity: int) -> pd.DataFrame:
+    return compute(bars, Label(kind="direction", horizon_minutes=horizon), granularity)
+
+
+def large_move(bars: pd.DataFrame, horizon: int, granularity: int) -> pd.DataFrame:
+    return compute(bars, Label(kind="large_move", horizon_minutes=horizon), granularity)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +134,7 @@ def test_values_do_not_depend_on_where_the_bars_start(bars, moves, skip):
 def test_label_end_has_microseconds_and_utc(moves):
     assert str(moves["label_end"].dtype) == "datetime64[us, UTC]"
     assert list(moves.columns) == [
-        "instrument", "time", "label", "label_end", "forward_return", "threshold", "persistence"
+        "instrument", "time", "decision_time", "label", "label_end", "forward_return", "threshold", "persistence"
     ]  # fmt: skip
 
 
@@ -142,11 +152,81 @@ def test_minute_bars_use_the_time_of_day_not_the_hour():
 
 
 def test_impossible_horizons_are_refused(bars):
-    for horizon, granularity in ((90, 60), (0, 60), (60, 0)):
+    for minutes, granularity in ((90, 60), (0, 60), (60, 0)):
         with pytest.raises(ValueError, match="positive multiple"):
-            direction(bars, horizon, granularity)
+            Horizon(granularity, minutes)
+    with pytest.raises(ValueError, match="positive multiple"):
+        Horizon(60, bars=0)
+    for both in ({}, {"minutes": 60, "bars": 1}):
+        with pytest.raises(ValueError, match="pass one of them"):
+            Horizon(60, **both)
+    with pytest.raises(ValueError, match="positive multiple"):
+        direction(bars, 90, 60)
 
 
 def test_no_bars_give_an_empty_frame(bars):
     assert len(direction(bars.head(0), 60, 60)) == 0
     assert len(large_move(bars.head(0), 60, 60)) == 0
+
+
+def test_a_return_is_what_the_direction_is_the_sign_of(bars):
+    whole = compute(bars, Label(kind="return", horizon_minutes=240), 60)
+    sign = direction(bars, 240, 60)
+    assert whole["label"].equals(whole["forward_return"])
+    assert whole["forward_return"].equals(sign["forward_return"])
+    assert whole["label_end"].equals(sign["label_end"])
+    assert whole["label"].notna().mean() > 0.8
+
+
+@pytest.mark.parametrize("count", [1, 5, 24])
+def test_bars_are_counted_over_weekends_and_gaps(bars, count):
+    result = compute(bars, Label(kind="return", horizon_bars=count), 60)
+    crossed = 0
+    for name, part in result.groupby("instrument"):
+        close = bars.loc[bars["instrument"] == name, "close"].to_numpy()
+        label, time, end = part["label"].to_numpy(), part["time"].tolist(), part["label_end"].tolist()
+        for i in range(0, len(part), 3):
+            if i + count >= len(part):
+                assert np.isnan(label[i])
+                assert pd.isna(end[i])
+                continue
+            assert label[i] == pytest.approx(np.log(close[i + count] / close[i]), abs=1e-14)
+            assert end[i] == time[i + count] + HOUR
+            crossed += time[i + count] - time[i] > count * HOUR
+    assert crossed > 10
+
+
+def test_bars_too_far_apart_have_no_label_however_many_are_read(bars):
+    one = bars[bars["instrument"] == "USD_JPY"].reset_index(drop=True)
+    later = one["time"].where(one.index < 500, one["time"] + pd.Timedelta(days=8))
+    result = compute(one.assign(time=later), Label(kind="direction", horizon_bars=5), 60)
+    assert result["forward_return"].iloc[495:500].isna().all()
+    assert result["label_end"].iloc[495:500].isna().all()
+    assert result["forward_return"].iloc[500:600].notna().all()
+    assert result["forward_return"].iloc[400:495].notna().all()
+
+
+def test_in_bars_a_move_is_compared_with_those_that_began_at_the_same_time_of_day(bars):
+    one = bars[bars["instrument"] == "GBP_USD"].reset_index(drop=True)
+    result = compute(one, Label(kind="large_move", horizon_bars=5), 60)
+    hour = one["time"].dt.tz_convert("America/New_York").dt.hour
+    size = np.log(one["close"]).diff(5).abs()
+    began = hour.shift(5)
+    label, forward, threshold = (result[name].to_numpy() for name in ("label", "forward_return", "threshold"))
+    checked = 0
+    for i in range(900, len(one) - 5, 41):
+        known = size[: i + 1][began[: i + 1] == hour[i]].tail(20)
+        assert threshold[i] == pytest.approx(known.median(), rel=1e-12)
+        assert label[i] == float(abs(forward[i]) > threshold[i])
+        checked += 1
+    assert checked > 25
+    assert result["persistence"].tail(1000).notna().all()
+
+
+def test_one_bar_ahead_and_one_bar_of_minutes_differ_over_gaps_only(bars):
+    clock = direction(bars, 60, 60)
+    counted = compute(bars, Label(kind="direction", horizon_bars=1), 60)
+    both = clock["forward_return"].notna()
+    assert counted.loc[both, "forward_return"].equals(clock.loc[both, "forward_return"])
+    assert counted.loc[both, "label_end"].equals(clock.loc[both, "label_end"])
+    assert counted["forward_return"].notna().sum() > both.sum()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fx_assets.models.champion import _with_its_features
+from fx_assets.models.champion import with_its_features
 
 SESSIONS = ("2021-03-01", "2021-03-03")
 
@@ -16,7 +16,7 @@ def rows(history):
 
 
 def test_what_the_training_set_lacks_comes_from_gold(history, rows):
-    found = _with_its_features(history.lake, rows, ["macd", "rsi_14", "news_count_24h"])
+    found = with_its_features(history.lake, rows, ["macd", "rsi_14", "news_count_24h"])
     gold = history.lake.table("gold/features", *SESSIONS).rename(columns={"available_at": "decision_time"})
     expected = rows[["instrument", "decision_time"]].merge(gold, on=["instrument", "decision_time"])
     assert len(found) == len(rows) > 100
@@ -25,7 +25,7 @@ def test_what_the_training_set_lacks_comes_from_gold(history, rows):
 
 
 def test_a_feature_that_is_made_no_longer_is_missing(history, rows):
-    found = _with_its_features(history.lake, rows, ["macd", "moon_phase"])
+    found = with_its_features(history.lake, rows, ["macd", "moon_phase"])
     assert found["moon_phase"].isna().all()
     assert found["macd"].equals(rows["macd"])
-    assert _with_its_features(history.lake, rows, ["macd"]) is rows
+    assert with_its_features(history.lake, rows, ["macd"]) is rows

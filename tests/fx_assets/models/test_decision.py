@@ -1,99 +1,110 @@
-"""The promotion decision: the leak canary, the comparison with the champion, and the verdict."""
+"""The promotion decision: the champion's gates, the gates of every model, the canaries, and the verdict."""
 
-import numpy as np
-import pandas as pd
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
+import fx_assets
 from fx_assets.configuration import Gate
+from fx_assets.evaluation.gates import judge
 from fx_assets.models.decision import (
-    MIN_COMMON_ROWS,
+    against_champion,
     decide,
     gate_table,
-    no_leak,
     not_older_than_champion,
     not_worse_than_champion,
+    profile_of,
 )
 
-SINCE = pd.Timestamp("2021-02-01T22:00Z")
-NO_LEAK = {"value": 0.503, "low": 0.49, "high": 0.516}
-GATES = [Gate(gate="sure", figure="auc.value", op=">", threshold=0.55, why="more than luck")]
+SESSION = "2021-03-15"
+CALM = {"value": 0.503, "low": 0.49, "high": 0.516, "limit": 3.5}
+CANARIES = {
+    **dict.fromkeys(("random_labels", "persistent_labels", "shifted_features"), CALM),
+    "future_feature": {"value": 0.8, "low": 0.79, "high": 0.81, "limit": 3.5},
+}
+LEAKS = ["leak_random_labels", "leak_persistent_labels", "leak_shifted_features", "leak_future_feature"]
+COMPARED = ["not_older_than_champion", "not_worse_than_champion"]
+GATES = {"own": [Gate(gate="sure", figure="auc.value", op=">", threshold=0.55, why="more than luck")]}
+EVIDENCE: dict[str, Any] = {"auc": {"value": 0.6}, "canaries": CANARIES, "champion": None}
 
 
-def out_of_fold(count: int = 2400, start: str = "2021-01-04", informed: float = 0.5) -> pd.DataFrame:
-    rng = np.random.default_rng(5)
-    label = rng.integers(0, 2, count).astype(float)
-    score = 0.5 + informed * 0.2 * (label - 0.5) + 0.1 * rng.standard_normal(count)
-    time = pd.date_range(start, periods=count, freq="1h", tz="UTC", unit="us")
-    return pd.DataFrame({"instrument": "X", "decision_time": time, "label": label, "prediction": score})
+def compared(low: float, high: float, conclusive: bool = True) -> dict[str, Any]:
+    return {
+        "rows": 900,
+        "conclusive": conclusive,
+        "auc": {"value": (low + high) / 2, "low": low, "high": high},
+        "loss": {"value": 0.001, "low": -0.001, "high": 0.003, "p_value": 0.3},
+    }
+
+
+def champion(**other: Any) -> dict[str, Any]:
+    return {"version": "3", "session": "2021-02-15", "same_rows": compared(-0.01, 0.02), **other}
 
 
 def test_without_a_champion_there_is_nothing_to_be_worse_than():
-    result = not_worse_than_champion(out_of_fold(), None, None)
-    assert result.passed
-    assert result.reason == "there is no champion yet"
-
-
-def test_too_few_common_rows_are_inconclusive_and_do_not_block():
-    rows = out_of_fold(800)
-    since = rows["decision_time"].iloc[-MIN_COMMON_ROWS + 1]
-    result = not_worse_than_champion(rows, rows["label"].to_numpy(), since)
-    assert result.passed
-    assert result.reason.startswith("inconclusive: 499 rows after the champion's training, 500 needed")
-
-
-def test_one_class_is_inconclusive():
-    rows = out_of_fold().assign(label=1.0)
-    assert "inconclusive" in not_worse_than_champion(rows, rows["prediction"].to_numpy(), SINCE).reason
-
-
-def test_worse_beyond_doubt_fails_and_better_or_equal_passes():
-    rows = out_of_fold()
-    knows = rows["label"].to_numpy() + np.random.default_rng(1).standard_normal(len(rows)) * 0.3
-    guesses = np.random.default_rng(2).random(len(rows))
-    worse = not_worse_than_champion(rows, knows, SINCE)
-    assert (worse.passed, worse.value < -0.05) == (False, True)
-    assert "AUC difference -" in worse.reason
-    better = not_worse_than_champion(rows, guesses, SINCE)
-    assert (better.passed, better.value > 0.05) == (True, True)
-    assert not_worse_than_champion(rows, rows["prediction"].to_numpy(), SINCE).passed
-
-
-def test_rows_the_champion_was_trained_on_do_not_count():
-    rows = out_of_fold()
-    early = (rows["decision_time"] < SINCE).to_numpy()
-    # A champion that knows its own past by heart and nothing after it.
-    by_heart = np.where(early, rows["label"], np.random.default_rng(3).random(len(rows)))
-    assert not_worse_than_champion(rows, by_heart, SINCE).value > 0
+    results = against_champion(SESSION, None)
+    assert [r.name for r in results] == COMPARED
+    assert all(r.passed and r.reason == "there is no champion yet" for r in results)
 
 
 @pytest.mark.parametrize(
-    ("canary", "passed"),
-    [
-        (NO_LEAK, True),
-        ({"value": 0.53, "low": 0.51, "high": 0.55}, True),
-        ({"value": 0.56, "low": 0.547, "high": 0.573}, False),
-        ({"value": 0.44, "low": 0.427, "high": 0.453}, False),
-        ({"value": 1.0, "low": 1.0, "high": 1.0}, False),
-        ({"value": float("nan"), "low": float("nan"), "high": float("nan")}, False),
-    ],
+    ("low", "high", "passed"), [(-0.04, -0.01, False), (-0.02, 0.0, True), (-0.01, 0.03, True), (0.01, 0.05, True)]
 )
-def test_the_canary_passes_only_near_a_half(canary, passed):
-    result = no_leak({"random_label_auc": canary})
-    assert result.passed is passed
-    assert "standard errors from 0.5" in result.reason
+def test_only_what_is_worse_beyond_doubt_fails(low, high, passed):
+    result = not_worse_than_champion(compared(low, high))
+    assert (result.passed, result.value) == (passed, high)
+    assert "on 900 rows" in result.reason
+    assert "paired test by day p = 0.300" in result.reason
+
+
+def test_an_inconclusive_comparison_does_not_block():
+    result = not_worse_than_champion(compared(float("nan"), float("nan"), conclusive=False))
+    assert result.passed
+    assert result.reason.startswith("inconclusive: 900 rows after the champion's training, 500")
 
 
 def test_every_gate_must_pass_and_the_missed_ones_are_named():
-    champion = not_worse_than_champion(out_of_fold(), None, None)
-    good = decide(GATES, {"auc": {"value": 0.6}, "random_label_auc": NO_LEAK}, champion)
-    assert (good["approved"], good["missed"]) == (True, [])
-    assert [g["name"] for g in good["gates"]] == ["sure", "leak_canary", "not_worse_than_champion"]
-    leak = {"value": 0.6, "low": 0.59, "high": 0.61}
-    bad = decide(GATES, {"auc": {}, "random_label_auc": leak}, champion)
-    assert (bad["approved"], bad["missed"]) == (False, ["sure", "leak_canary"])
+    good = decide(profile_of(GATES, "own"), EVIDENCE, SESSION)
+    assert (good["approved"], good["missed"], good["champion"]) == (True, [], None)
+    assert [g["name"] for g in good["gates"]] == ["sure", *LEAKS, *COMPARED]
+    bad = decide(profile_of(GATES, "own"), {**EVIDENCE, "auc": {}}, SESSION)
+    assert (bad["approved"], bad["missed"]) == (False, ["sure"])
     table = gate_table(bad).splitlines()
     assert table[2].startswith("| sure | nan | > 0.55 | **miss** | auc.value is missing")
-    assert "| pass | there is no champion yet |" in table[4]
+    assert "| pass | there is no champion yet |" in table[-1]
+
+
+@pytest.mark.parametrize("name", list(CANARIES))
+def test_a_canary_that_sings_rejects_whatever_else_is_good(name):
+    canaries = copy.deepcopy(CANARIES)
+    # Knowledge where there must be none, and none where there must be.
+    value = 0.5 if name == "future_feature" else 0.6
+    canaries[name] = {"value": value, "low": value - 0.02, "high": value + 0.02, "limit": 3.5}
+    found = decide(profile_of(GATES, "own"), {**EVIDENCE, "canaries": canaries}, SESSION)
+    assert found["missed"] == [f"leak_{name}"]
+
+
+def test_missing_canaries_reject():
+    without = {key: value for key, value in EVIDENCE.items() if key != "canaries"}
+    assert decide(profile_of(GATES, "own"), without, SESSION)["missed"] == LEAKS
+
+
+def test_the_verdict_names_the_champion_that_it_holds_against():
+    found = decide(profile_of(GATES, "own"), {**EVIDENCE, "champion": champion()}, SESSION)
+    assert (found["approved"], found["champion"]) == (True, "3")
+
+
+def test_the_verdict_is_the_same_after_the_evidence_was_stored():
+    evidence = {**EVIDENCE, "champion": champion(), "dsr": None}
+    stored = json.loads(json.dumps(evidence))
+    profile = [*GATES["own"], Gate(gate="luck", figure="dsr", op=">", threshold=0.9, why="")]
+    found = decide(profile, stored, SESSION)
+    assert found["missed"] == ["luck"]
+    assert [g["passed"] for g in found["gates"]] == [g["passed"] for g in decide(profile, evidence, SESSION)["gates"]]
 
 
 def test_a_model_of_an_earlier_session_never_replaces_the_champion():
@@ -103,3 +114,87 @@ def test_a_model_of_an_earlier_session_never_replaces_the_champion():
     older = not_older_than_champion("2021-02-28", "2021-03-01")
     assert not older.passed
     assert "2021-02-28" in older.reason
+
+
+def shipped() -> dict[str, list[Gate]]:
+    raw = yaml.safe_load((Path(fx_assets.__file__).parent / "config" / "gates.yaml").read_text())
+    return {name: [Gate(**gate) for gate in gates] for name, gates in raw.items()}
+
+
+def test_the_gates_of_every_model_follow_a_profile_that_does_not_state_them_itself():
+    gates = shipped()
+    whole = [gate.gate for gate in profile_of(gates, "statistical")]
+    assert whole == [g.gate for g in (*gates["statistical"], *gates["always"])]
+    stricter = Gate(gate="latency", figure="latency.cpu_p99_us", op="<=", threshold=10, why="")
+    own = profile_of({**gates, "fast": [stricter]}, "fast")
+    assert [g.threshold for g in own if g.gate == "latency"] == [10]
+    assert profile_of({"own": GATES["own"]}, "own") == GATES["own"]
+
+
+def difference(low: float, high: float) -> dict[str, float]:
+    return {"value": (low + high) / 2, "low": low, "high": high}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "missed"),
+    [
+        ({}, []),
+        ({"ece": difference(0.06, 0.09)}, ["calibration"]),
+        ({"latency": {"cpu_p99_us": 2500.0}}, ["latency"]),
+        ({"latency": None}, ["latency"]),
+        ({"champion.importance": {"overlap": 0.2}}, ["importance"]),
+        ({"champion.regression.auc": difference(-0.05, -0.01)}, ["regression_auc"]),
+        ({"champion.regression.brier": difference(0.001, 0.004)}, ["regression_brier"]),
+        ({"champion.regression.ece": difference(0.01, 0.03)}, ["regression_calibration"]),
+        ({"champion": None}, []),
+    ],
+)
+def test_the_shipped_gates_of_every_model(spoil, missed):
+    same = difference(-0.01, 0.01)
+    evidence: dict[str, Any] = {
+        "ece": difference(0.01, 0.02),
+        "latency": {"cpu_p99_us": 40.0},
+        "champion": {"regression": {"auc": same, "brier": same, "ece": same}, "importance": {"overlap": 0.8}},
+    }
+    for path, value in spoil.items():
+        *above, last = path.split(".")
+        node = evidence
+        for key in above:
+            node = node[key]
+        node[last] = value
+    results = judge([gate.model_dump() for gate in shipped()["always"]], evidence)
+    assert [r.name for r in results if not r.passed] == missed
+    assert all(r.reason for r in results)
+
+
+def month(sharpe: float, net: float, drawdown: float, days: int = 22) -> dict[str, Any]:
+    return {
+        "backtest": {
+            "last_30d": {"sharpe_net": {"value": sharpe}, "net_return": net, "max_drawdown": drawdown} | {"days": days}
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "evidence", "missed"),
+    [
+        ("paper_30d", month(1.2, 0.01, 0.05), []),
+        ("paper_30d", month(1.0, 0.01, 0.05), ["sharpe_30d"]),
+        ("paper_30d", month(1.2, 0.0, 0.05), ["profit_30d"]),
+        ("paper_30d", month(1.2, 0.01, 0.15), ["drawdown_30d"]),
+        ("paper_30d", month(1.2, 0.01, 0.05, days=12), ["days_30d"]),
+        ("auc_070", {"auc": {"low": 0.699}}, ["auc"]),
+        ("auc_095", {"auc": {"low": 0.949}}, ["auc"]),
+        ("auc_070", {"auc": {"low": 0.70}}, []),
+        ("auc_095", {"auc": {"low": 0.95}}, []),
+    ],
+)
+def test_the_further_shipped_profiles(profile, evidence, missed):
+    rest = {
+        "worst_fold": {"auc": 0.93},
+        "auc_vs_baseline": {"low": 0.1},
+        "ece": {"value": 0.02},
+        "n_effective": 5000.0,
+    }
+    results = judge([gate.model_dump() for gate in shipped()[profile]], {**rest, **evidence})
+    assert [r.name for r in results if not r.passed] == missed

@@ -8,12 +8,31 @@ import pandas as pd
 import pytest
 
 from fx_assets.lineage import CODE_VERSION
-from fx_assets.models.registry import CHALLENGER, CHAMPION, open_registry, version_tags, version_with_alias
+from fx_assets.models.promotion import history
+from fx_assets.models.registry import (
+    CHALLENGER,
+    CHAMPION,
+    LINEAGE_TAGS,
+    gold,
+    open_registry,
+    record,
+    version_tags,
+    version_with_alias,
+)
 from fx_serving.client.bundle import read_manifest, verify_files
+from fx_serving.client.home import Stores
 from tests.fx_assets.small import GATES, MODELS, Platform, changed, checks, configuration_of, made, write_config
 
 SESSION, LATER = "2021-03-15", "2021-03-16"
-STEPS = ("training_set", "trained_model", "model_evaluation", "promotion_decision", "promoted_model", "model_bundle")
+STEPS = (
+    "training_set",
+    "model_study",
+    "trained_model",
+    "model_evaluation",
+    "promotion_decision",
+    "promoted_model",
+    "model_bundle",
+)
 MODEL_STEPS = [f"move/{step}" for step in STEPS]
 STRICT = [f"strict/{step}" for step in STEPS]
 
@@ -51,7 +70,7 @@ def test_a_model_that_passes_becomes_champion_and_bundle(platform, trained):
     assert sorted(made(trained)) == sorted(MODEL_STEPS)
     assert {tuple(p) for p in made(trained).values()} == {(SESSION,)}
     assert checks(trained)["move/training_set/only_the_past"].passed
-    assert checks(trained)["move/trained_model/leak_canary"].passed
+    assert checks(trained)["move/model_study/leak_canary"].passed
     assert checks(trained)["move/promotion_decision/gates"].passed
     client = open_registry(platform.home)
     assert version_with_alias(client, "move", CHAMPION) == version_with_alias(client, "move", CHALLENGER) == "1"
@@ -64,6 +83,25 @@ def test_a_model_that_passes_becomes_champion_and_bundle(platform, trained):
     assert manifest.lineage["booster_sha256"] == tags["booster_sha256"]
     assert manifest.lineage["dagster_run_id"] == trained.run_id
     assert manifest.lineage["feature_service"] == "move_v1"
+    assert checks(trained)["move/model_study/folds_audited"].passed
+    assert set(LINEAGE_TAGS) <= set(tags)
+    assert manifest.schema_hash == tags["feature_schema_hash"]
+
+
+@pytest.mark.slow
+def test_a_version_names_the_gold_partitions_it_was_made_of(platform, trained):
+    stores = Stores(platform.home)
+    found = record(stores, "move", "1")
+    contents = gold(stores, found)
+    keys = platform.lake.keys("gold/labels")
+    here = keys.index(SESSION)
+    for table in ("gold/features", "gold/labels"):
+        stamps = platform.lake.stamps(table, keys[here - 85 : here])
+        assert contents[table] == {key: stamp.content for key, stamp in stamps.items() if stamp}
+        assert len(contents[table]) == 85
+    (change,) = history(stores, "move")
+    assert change.actor == f"dagster run {trained.run_id}"
+    assert change.reason == f"passed every gate of profile easy, session {SESSION}"
 
 
 @pytest.mark.slow
@@ -91,7 +129,7 @@ def test_a_rejected_model_keeps_its_report_and_changes_nothing_else(platform, tr
     bundles = files(platform.home / "bundles")
     result = platform.run(STRICT, SESSION)
     assert result.success
-    assert sorted(made(result)) == sorted(STRICT[:4])
+    assert sorted(made(result)) == sorted(STRICT[:5])
     verdict = checks(result)["strict/promotion_decision/gates"]
     assert (verdict.passed, verdict.metadata["missed"].value) == (False, ["oracle"])
     client = open_registry(platform.home)

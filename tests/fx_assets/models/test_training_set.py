@@ -127,6 +127,30 @@ def test_one_class_is_refused(build):
         build(spoil=("gold/labels", always))
 
 
+def test_a_decision_that_stands_twice_is_refused(build):
+    def twice(frame: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([frame, frame.head(2)], ignore_index=True)
+
+    with pytest.raises(DataError) as caught:
+        build(spoil=("gold/labels", twice))
+    assert f"move, session {SESSION}: gold/labels: " in str(caught.value)
+    assert "decisions stand twice, the first of GBP_USD at 202" in str(caught.value)
+
+
+def test_what_a_training_set_was_made_of_is_kept_and_belongs_to_its_rows(history, lake):
+    keys = history.lake.keys("gold/labels")[-3:]
+    contents = training_set.gold_contents(history.lake, keys)
+    assert list(contents) == ["gold/features", "gold/labels"]
+    assert sorted(contents["gold/labels"]) == keys
+    origin = training_set.Origin("abc", "move_v1", "2", contents)
+    training_set.write_origin(lake, "move", SESSION, origin)
+    assert training_set.read_origin(lake, "move", SESSION, "abc") == origin
+    with pytest.raises(MissingData, match="not on record what these rows were made of"):
+        training_set.read_origin(lake, "move", SESSION, "abd")
+    with pytest.raises(MissingData, match="Materialize the training set again"):
+        training_set.read_origin(lake, "move", "2021-03-16", "abc")
+
+
 def test_a_feature_without_any_value_is_named(build):
     with pytest.raises(DataError, match=r"rsi_14 \(1\) has no value in the whole window. Check gold/features"):
         build(spoil=("gold/features", lambda frame: frame.assign(rsi_14=np.nan)))

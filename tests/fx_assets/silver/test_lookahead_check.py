@@ -162,6 +162,25 @@ def test_the_close_of_a_longer_bar_that_still_runs_is_a_leak():
         assert lookahead_problems(at_its_end, bars, session(at_its_end(bars), key), WINDOW, key, MINUTES) == []
 
 
+def test_rows_said_to_be_known_before_their_bar_closes_are_told():
+    """Nothing in the values shows it: whoever joins by available_at is given the close when the bar opens."""
+    bars = pd.concat([daily("AUD_USD", 1), hourly("EUR_USD")], ignore_index=True)
+
+    def stamped(keys: list[str], rows: pd.DataFrame, early: str = "0min") -> pd.DataFrame:
+        lengths = pd.to_timedelta(rows["instrument"].map(MINUTES), unit="min")
+        known = (rows["time"] + lengths - pd.Timedelta(early)).dt.as_unit("us")
+        return rows[["instrument", "time"]].assign(value=rows["close"], available_at=known)
+
+    look = Lookahead(WINDOW, minutes=MINUTES)
+    assert look.look(DAYS, bars, stamped(DAYS, bars), stamped) == {}
+    (told,) = look.look(DAYS, bars, stamped(DAYS, bars, "1min"), stamped)[DAYS[0]]
+    assert told.startswith("available_at of AUD_USD at 2021-03-01 22:00:00+00:00 is 2021-03-02 21:59:00+00:00; its bar")
+    assert told.endswith("closes at 2021-03-02 22:00:00+00:00 (25 such rows)")
+    # Even in a session after which nothing comes, so that no value can be compared.
+    last = session(bars, DAYS[-1])
+    assert list(look.look(DAYS, last, stamped(DAYS, last, "1h"), stamped)) == [DAYS[-1]]
+
+
 def test_longer_bars_beside_shorter_ones_are_compared_too():
     bars = pd.concat([daily("AUD_USD", 1), hourly("EUR_USD")], ignore_index=True)
 
