@@ -207,4 +207,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:  # between two runs; during one Dagster marks the run as failed
+        # What a reader that is gone did not take would be tried again at the exit, and change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(INTERRUPTED)

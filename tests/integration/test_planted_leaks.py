@@ -15,7 +15,8 @@ import fx_assets.features.filled
 import fx_assets.gold.assets
 import fx_assets.silver.assets
 from fx_assets.evaluation import splits
-from fx_assets.features import compute_features
+from fx_assets.features.blocks import Bars
+from fx_assets.features.engine import features_of
 from fx_assets.models.registry import CHALLENGER, CHAMPION, open_registry, version_with_alias
 from fx_assets.runs.steps import TRAINING
 from tests.fx_assets.features import leaks
@@ -75,12 +76,12 @@ def feature(leak: leaks.Leak) -> Plant:
     """A technical feature that is made with the mistake."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        def compute(bars: pd.DataFrame, *arguments, **named) -> pd.DataFrame:
-            found = compute_features(bars, *arguments, **named)
+        def compute(bars: Bars, *arguments, **named) -> pd.DataFrame:
+            found = features_of(bars, *arguments, **named)
             name = "sma_distance_20"
-            return found.assign(**{name: leak(bars).iloc[:, -1].to_numpy()}) if name in found else found
+            return found.assign(**{name: leak(bars.frame).iloc[:, -1].to_numpy()}) if name in found else found
 
-        patch.setattr(fx_assets.features.filled, "compute_features", compute)
+        patch.setattr(fx_assets.features.filled, "features_of", compute)
 
     return plant
 

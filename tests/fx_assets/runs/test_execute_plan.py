@@ -118,7 +118,8 @@ def test_runs_that_nobody_listens_to_end_even_if_their_interrupt_was_lost(runs):
         child.stdin.close()
         assert b"started" in child.stdout.readline()
         child.stdout.close()
-        assert child.wait(60) == execute.INTERRUPTED
+        # 1 where the interrupt came during the run, which Dagster then marks as failed.
+        assert child.wait(60) in (1, execute.INTERRUPTED)
     assert len(runs.statuses()) == 1, "no other run was begun"
 
 
