@@ -13,7 +13,7 @@ import dagster as dg
 from fx_assets.automation.retraining import job_name
 from fx_assets.configuration import Configuration
 from fx_assets.lake import Lake
-from fx_assets.live.gated import while_open
+from fx_assets.live.gated import still_reason, while_open
 from fx_assets.models.assets import batch
 from fx_assets.sessions import running_session
 from fx_serving.client.clock import now
@@ -84,6 +84,8 @@ def _weekly(
         description=f"Retrains {model} every Saturday for the newest session that has its features and labels.",
     )
     def scheduled(context: dg.ScheduleEvaluationContext):
+        if reason := still_reason():
+            return dg.SkipReason(reason)
         session = due_session(lake, list(partitions.get_partition_keys()), now(), configuration.all_week)
         if session is None:
             return dg.SkipReason(f"{model}: no session has {' and '.join(NEEDED)} before it. Run `fx backfill`.")

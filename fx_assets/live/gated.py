@@ -6,7 +6,7 @@ import dagster as dg
 
 from fx_assets.configuration import Configuration
 from fx_assets.live.gating import closed_reason
-from fx_serving.client.clock import now
+from fx_serving.client.clock import now, stands_still
 
 
 def while_open(configuration: Configuration, name: str, job: Any, cron: str, description: str) -> dg.ScheduleDefinition:
@@ -26,3 +26,13 @@ def while_open(configuration: Configuration, name: str, job: Any, cron: str, des
         return dg.RunRequest(run_key=f"{name}-{context.scheduled_execution_time.isoformat()}")
 
     return scheduled
+
+
+def still_reason() -> str | None:
+    """Why a schedule that looks for new data skips, however often it ticks; None where data time moves.
+
+    Schedules tick by the wall clock: without this, a sample looked at on a Saturday would be trained on once more.
+    """
+    if not stands_still():
+        return None
+    return f"the data clock (FX_CLOCK) stands still at {now():%Y-%m-%d %H:%M} UTC: nothing new can come"

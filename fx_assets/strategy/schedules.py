@@ -8,6 +8,7 @@ import dagster as dg
 
 from fx_assets.configuration import Configuration
 from fx_assets.lake import Lake
+from fx_assets.live.gated import still_reason
 from fx_assets.strategy import recorded
 from fx_assets.strategy.assets import STEPS
 from fx_assets.strategy.cost_assets import fx_months
@@ -84,6 +85,8 @@ def _monthly(configuration: Configuration, lake: Lake, job: Any) -> dg.ScheduleD
         description="Estimates the transaction costs of the month that has ended.",
     )
     def scheduled(context: dg.ScheduleEvaluationContext):
+        if reason := still_reason():
+            return dg.SkipReason(reason)
         month = due_month(configuration, lake, now())
         if month is None:
             return dg.SkipReason("no month that has ended has silver/candles. Run `fx backfill`.")
@@ -104,6 +107,8 @@ def _weekly(lake: Lake, model: str, job: Any) -> dg.ScheduleDefinition:
         description=f"Sweeps thresholds and sizes of {model} on Saturdays, on its newest study.",
     )
     def scheduled(context: dg.ScheduleEvaluationContext):
+        if reason := still_reason():
+            return dg.SkipReason(reason)
         session = due_study(lake, model)
         if session is None:
             return dg.SkipReason(f"{model}: there is no study that was not swept yet.")

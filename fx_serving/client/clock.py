@@ -53,3 +53,9 @@ def now() -> datetime:
         return wall
     instant, started = _parse(setting)
     return instant if started is None else instant + (wall - started)
+
+
+def stands_still() -> bool:
+    """Whether FX_CLOCK names an instant at which data time stays. Raises ClockError as `now` does."""
+    setting = os.environ.get("FX_CLOCK", "").strip()
+    return bool(setting) and _parse(setting)[1] is None

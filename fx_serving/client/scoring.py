@@ -7,6 +7,7 @@ Importing the module needs neither numpy nor an engine: both are imported when a
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Scorer:
+class Scorer(ABC):
     """A loaded model. The subclasses differ in the engine that `score` asks."""
 
+    @abstractmethod
     def score(self, row: np.ndarray) -> float:
         """P(positive) of one row: float32 (1, features)."""
-        raise NotImplementedError
 
     def score_rows(self, rows: np.ndarray) -> np.ndarray:
         """P(positive) of each row: float32 (n, features) to float64 (n,).

@@ -19,7 +19,7 @@ KEYS = ["2021-03-01", "2021-03-02", "2021-03-03", "2021-03-04", "2021-03-07", "2
 @pytest.fixture
 def platform(tmp_path, monkeypatch, instance) -> Platform:
     models = changed(MODELS, models__other={**MODELS["models"]["move"], "deploy": False})
-    monkeypatch.setenv("FX_CLOCK", SATURDAY.isoformat())
+    monkeypatch.setenv("FX_CLOCK", f"{SATURDAY.isoformat()}@{datetime.now(UTC).isoformat()}")
     return Platform(tmp_path, configuration_of(write_config(tmp_path / "config", models=models), monkeypatch), instance)
 
 
@@ -83,6 +83,14 @@ def test_what_was_trained_already_is_not_trained_again(platform):
         "2021-03-07 is the newest that can be trained for, and it was."
     )
     assert len(tick(platform, "weekly_train_other")[0]) == 1
+
+
+def test_a_sample_whose_clock_stands_still_is_not_trained_on_every_saturday(platform, monkeypatch):
+    make(platform.lake, *KEYS[:4])
+    monkeypatch.setenv("FX_CLOCK", SATURDAY.isoformat())
+    requests, why = tick(platform, "weekly_train_move")
+    assert requests == []
+    assert "stands still at 2021-03-06 15:00 UTC" in why
 
 
 def test_without_tables_it_says_what_to_run(platform):

@@ -139,9 +139,11 @@ def test_the_monthly_schedule_asks_for_that_month_by_the_data_clock(platform, mo
         with dg.build_schedule_context(platform.instance, at, repository_def=known) as context:
             return schedule.evaluate_tick(context)
 
-    (request,) = tick("2021-03-02T11:00:00Z").run_requests or []
+    running = f"@{datetime.now(UTC).isoformat()}"
+    assert "stands still" in (tick("2021-03-02T11:00:00Z").skip_message or "")
+    (request,) = tick(f"2021-03-02T11:00:00Z{running}").run_requests or []
     assert request.partition_key == "2021-02-01"
     assert request.run_key == "monthly_costs-2021-02-01-2026-05-02T10:00:00+00:00"
-    early = tick("2021-02-20T11:00:00Z")
+    early = tick(f"2021-02-20T11:00:00Z{running}")
     assert not early.run_requests
     assert "no month that has ended has silver/candles" in (early.skip_message or "")
