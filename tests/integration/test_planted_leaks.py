@@ -1,7 +1,9 @@
-"""Three classic leaks planted in a fork of the pipeline: each is stopped by a check before a model could be promoted.
+"""Leaks planted in a fork of the pipeline: each is stopped by a check before a model could be promoted.
 
-Shuffled folds, a bar's close that is known when the bar opens (of the hour itself, and of four hours), and a centred
-mean. The champion, its bundle and the registry are left as they were; without a leak the same run promotes its model.
+Shuffled folds, a bar's close that is known when the bar opens (of the hour itself, and of four hours), a centred mean,
+the outcome as a feature; and what goes wrong where tables are put together: a join without its lag, the outcome among
+the inputs, a decision after its label has begun. The champion, its bundle and the registry are left as they were;
+without a leak the same run promotes its model.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,8 +17,11 @@ import fx_assets.features.filled
 import fx_assets.gold.assets
 import fx_assets.silver.assets
 from fx_assets.evaluation import splits
+from fx_assets.feature_store.training import training_rows
 from fx_assets.features.blocks import Bars
 from fx_assets.features.engine import features_of
+from fx_assets.labels import outcome
+from fx_assets.models import training_set
 from fx_assets.models.registry import CHALLENGER, CHAMPION, open_registry, version_with_alias
 from fx_assets.runs.steps import TRAINING
 from tests.fx_assets.features import leaks
@@ -97,6 +102,44 @@ def close_at_open(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "with_available_at", early)
 
 
+def label_as_feature(bars: pd.DataFrame) -> pd.DataFrame:
+    """The return of the hour to come, under the name of a feature."""
+    ahead = bars.groupby("instrument")["close"].transform(lambda close: np.log(close.shift(-1) / close))
+    return bars.assign(leak=ahead)
+
+
+def without_lag(patch: pytest.MonkeyPatch) -> None:
+    """Features joined by the bar's own end instead of the decision: each decision is given those of the next hour."""
+
+    def joined(store, service, decisions: pd.DataFrame) -> pd.DataFrame:
+        hour = pd.Timedelta(hours=1)
+        later = decisions.assign(decision_time=decisions["decision_time"] + hour)
+        rows = training_rows(store, service, later)
+        return rows.assign(decision_time=rows["decision_time"] - hour)
+
+    patch.setattr(training_set, "training_rows", joined)
+
+
+def outcome_as_input(patch: pytest.MonkeyPatch) -> None:
+    """One input of the training set holds the label."""
+
+    def joined(store, service, decisions: pd.DataFrame) -> pd.DataFrame:
+        rows = training_rows(store, service, decisions)
+        return rows.assign(rsi_14=rows["label"])
+
+    patch.setattr(training_set, "training_rows", joined)
+
+
+def late_decision(patch: pytest.MonkeyPatch) -> None:
+    """Labels said to be decided upon half an hour after they begin."""
+
+    def shifted(table: pd.DataFrame, *arguments) -> pd.DataFrame:
+        found = outcome(table, *arguments)
+        return found.assign(decision_time=found["decision_time"] + pd.Timedelta(minutes=30))
+
+    patch.setattr(training_set, "outcome", shifted)
+
+
 def shuffled_folds(patch: pytest.MonkeyPatch) -> None:
     """Folds drawn like lots, as a library's default cuts them."""
 
@@ -116,6 +159,14 @@ PLANTED: dict[str, tuple[Plant, str, str]] = {
         "sma_distance_20 of ",
     ),
     "close of the hour at its open": (close_at_open, "silver/technical/no_lookahead", "available_at of "),
+    "label as a feature": (feature(label_as_feature), "silver/technical/no_lookahead", "sma_distance_20 of "),
+    "join without its lag": (without_lag, "move/training_set/as_of_decision", "are not what was known at the decision"),
+    "label among the inputs": (outcome_as_input, "move/training_set/as_of_decision", "rsi_14: "),
+    "label begins before its decision": (
+        late_decision,
+        "move/training_set/as_of_decision",
+        "decisions are not taken when their bar closes",
+    ),
     "shuffled folds": (shuffled_folds, "move/model_study/folds_audited", "training rows cut the test rows into"),
 }
 

@@ -11,7 +11,7 @@ from fx_assets.configuration.labels import LAST_SIGN
 from fx_assets.evaluation.canaries import leak_canary
 from fx_assets.feature_store.repository import open_store
 from fx_assets.feature_store.services import service_for
-from fx_assets.models import champion, report, search, train, training_set
+from fx_assets.models import as_of, champion, report, search, train, training_set
 from fx_assets.models.assets.shared import Group
 from fx_assets.resources.home import HomeResource
 from fx_assets.runs.pools import HEAVY
@@ -46,14 +46,19 @@ def _training_set(group: Group) -> dg.AssetsDefinition:
             ),
             "io_manager_key": "parquet_models",
         },
-        **group.checks("training_set", ("only_the_past", "No label was decided after the session began.", True)),
+        **group.checks(
+            "training_set",
+            ("only_the_past", "No label was decided after the session began.", True),
+            ("as_of_decision", "Every input is what was known when its bar closed, and labels begin there.", True),
+        ),
     )
     def training_set_(context: dg.AssetExecutionContext, home: HomeResource):
         session, keys = context.partition_key, group.sessions()
         # A model that nothing could be compared with is refused before hours are spent on it.
         champion.must_be_comparable(configuration, champion.load(home.stores, model))
         store = open_store(home.stores.home, configuration)
-        gold = training_set.gold_contents(home.lake, training_set.window(configuration, model, session, keys))
+        window = training_set.window(configuration, model, session, keys)
+        gold = training_set.gold_contents(home.lake, window)
         rows = training_set.build(store, home.lake, configuration, model, session, keys)
         digest = content_hash(rows)
         service = service_for(store, model, model_features(configuration, model))
@@ -61,6 +66,8 @@ def _training_set(group: Group) -> dg.AssetsDefinition:
         training_set.write_origin(home.lake, model, session, origin)
         start = pd.Timestamp(session_bounds(session)[0])
         late = int((rows["label_end"] > start).sum() + (rows["decision_time"] >= rows["label_end"]).sum())
+        minutes = {symbol: i.minutes for symbol, i in configuration.instruments.instruments.items()}
+        wrong = as_of.problems(home.lake, rows, group.features, label, minutes, window)
         by_instrument = rows.groupby("instrument")["label"].agg(["size", "mean"])
         table = "\n".join(
             f"| {symbol} | {int(r['size'])} | {r['mean']:.4f} |" for symbol, r in by_instrument.iterrows()
@@ -79,7 +86,10 @@ def _training_set(group: Group) -> dg.AssetsDefinition:
                 "instruments": dg.MetadataValue.md("| instrument | rows | base rate |\n| --- | --- | --- |\n" + table),
             },
             check_results=[
-                dg.AssetCheckResult(check_name="only_the_past", passed=late == 0, metadata={"late_rows": late})
+                dg.AssetCheckResult(check_name="only_the_past", passed=late == 0, metadata={"late_rows": late}),
+                dg.AssetCheckResult(
+                    check_name="as_of_decision", passed=not wrong, metadata={"problems": wrong or ["none"]}
+                ),
             ],
         )
 

@@ -70,6 +70,7 @@ def test_a_model_that_passes_becomes_champion_and_bundle(platform, trained):
     assert sorted(made(trained)) == sorted(MODEL_STEPS)
     assert {tuple(p) for p in made(trained).values()} == {(SESSION,)}
     assert checks(trained)["move/training_set/only_the_past"].passed
+    assert checks(trained)["move/training_set/as_of_decision"].passed
     assert checks(trained)["move/model_study/leak_canary"].passed
     assert checks(trained)["move/promotion_decision/gates"].passed
     client = open_registry(platform.home)
