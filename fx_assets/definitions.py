@@ -53,6 +53,7 @@ def build_definitions(
     unmade_check, unmade_schedule = failed_partitions.build(configuration, tables.partitions)
     freshness_job = freshness_checks.build_job()
     news_clock, news_clock_schedule = news_check.build(configuration)
+    champion_checks = model_checks.build(configuration)
     live_jobs = [live.build_job(configuration)] if is_live(configuration) else []
     return dg.Definitions(
         assets=[
@@ -68,7 +69,7 @@ def build_definitions(
         ],
         asset_checks=[
             *feature_store.build_checks(configuration),
-            *model_checks.build(configuration),
+            *champion_checks,
             *freshness_checks.build(configuration),
             unmade_check,
             news_clock,
@@ -86,6 +87,7 @@ def build_definitions(
             unmade_schedule,
             news_clock_schedule,
             freshness_checks.build_schedule(configuration, freshness_job),
+            model_checks.build_schedule(champion_checks),
             *reference_assets.build_schedules(configuration),
             *model_schedules.schedules(configuration, lake, tables.partitions, training_jobs, batch_jobs),
             *strategy_schedules.schedules(configuration, lake, strategy_jobs),

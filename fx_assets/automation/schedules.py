@@ -13,7 +13,7 @@ import dagster as dg
 from fx_assets.automation.retraining import job_name
 from fx_assets.configuration import Configuration
 from fx_assets.lake import Lake
-from fx_assets.live.gated import still_reason, while_open
+from fx_assets.live.gated import while_moving, while_open
 from fx_assets.models.assets import batch
 from fx_assets.sessions import running_session
 from fx_serving.client.clock import now
@@ -75,31 +75,17 @@ def due_session(lake: Lake, keys: Sequence[str], at: datetime, all_week: bool = 
 def _weekly(
     configuration: Configuration, lake: Lake, partitions: dg.TimeWindowPartitionsDefinition, model: str, job: Any
 ) -> dg.ScheduleDefinition:
-    @dg.schedule(
-        name=f"weekly_{job.name}",
-        job=job,
-        cron_schedule=WEEKLY,
-        execution_timezone="America/New_York",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Retrains {model} every Saturday for the newest session that has its features and labels.",
-    )
-    def scheduled(context: dg.ScheduleEvaluationContext):
-        if reason := still_reason():
-            return dg.SkipReason(reason)
+    def ask() -> dg.RunRequest | str:
         session = due_session(lake, list(partitions.get_partition_keys()), now(), configuration.all_week)
         if session is None:
-            return dg.SkipReason(f"{model}: no session has {' and '.join(NEEDED)} before it. Run `fx backfill`.")
+            return f"{model}: no session has {' and '.join(NEEDED)} before it. Run `fx backfill`."
         if _trained(lake, model, session):
             # The same partition of the same data gives the same model: a further version would say nothing new.
-            return dg.SkipReason(f"{model}: session {session} is the newest that can be trained for, and it was.")
-        return dg.RunRequest(
-            # Run keys are remembered for ever: the moment is in it, so that a failed week is tried again the next.
-            run_key=f"weekly-{model}-{session}-{context.scheduled_execution_time.isoformat()}",
-            partition_key=session,
-            tags={"fx/reason": "weekly"},
-        )
+            return f"{model}: session {session} is the newest that can be trained for, and it was."
+        return dg.RunRequest(run_key=f"weekly-{model}-{session}", partition_key=session, tags={"fx/reason": "weekly"})
 
-    return scheduled
+    what = f"Retrains {model} every Saturday for the newest session that has its features and labels."
+    return while_moving(f"weekly_{job.name}", job, WEEKLY, what, ask)
 
 
 def _trained(lake: Lake, model: str, session: str) -> bool:

@@ -47,6 +47,10 @@ LEVEL = 2.0 * NormalDist().cdf(-ONE_SIGMAS) / len(CANARIES)
 # Leaks show in the first trees; more would only cost time: with 40, all four cost about what six folds of one do.
 ROUNDS = 40
 FUTURE = "knows_the_outcome"
+TOO_TAME = (
+    "the candidate is too tame to tell: it could not have noticed a leak, so that its silence on the other canaries "
+    "proves nothing. Let it learn more (more rounds, a smaller min_child_weight or penalty), or give it more rows"
+)
 _DAY_US = 86_400_000_000
 _DRAWS = 20
 Progress = Callable[[str], None]
@@ -190,6 +194,8 @@ def _gate(name: str, found: Mapping[str, Any]) -> GateResult:
         op, passed = "<=", away <= limit
         verdict = f"{away:.1f} standard errors from 0.5, up to {limit:.1f} allowed"
     reason = f"AUC {value:.4f} {WORDS[name]} lies {verdict}"
+    if name == "future_feature" and not passed:
+        reason = f"{TOO_TAME} ({reason})"
     if math.isnan(away) or math.isnan(limit):
         passed, reason = False, f"AUC {WORDS[name]} is missing or not a number, so a leak cannot be ruled out"
     return GateResult(f"leak_{name}", away, limit, op, passed, reason)

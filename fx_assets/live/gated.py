@@ -1,5 +1,6 @@
-"""Schedules that tick only while the market of at least one instrument is open."""
+"""Schedules that tick only while there can be something to do: a market is open, or data time moves."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -24,6 +25,34 @@ def while_open(configuration: Configuration, name: str, job: Any, cron: str, des
         if reason := closed_reason(configuration, now()):
             return dg.SkipReason(reason)
         return dg.RunRequest(run_key=f"{name}-{context.scheduled_execution_time.isoformat()}")
+
+    return scheduled
+
+
+def while_moving(
+    name: str, job: Any, cron: str, description: str, ask: Callable[[], dg.RunRequest | str]
+) -> dg.ScheduleDefinition:
+    """A schedule on New York time that skips while the data clock stands still.
+
+    ask: what to run, or in words why nothing. The moment is added to the request's run key: run keys are remembered for
+    ever, and what failed is to be tried again at the next tick.
+    """
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="America/New_York",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
+    def scheduled(context: dg.ScheduleEvaluationContext):
+        if reason := still_reason():
+            return dg.SkipReason(reason)
+        found = ask()
+        if isinstance(found, str):
+            return dg.SkipReason(found)
+        return found._replace(run_key=f"{found.run_key}-{context.scheduled_execution_time.isoformat()}")
 
     return scheduled
 

@@ -1,18 +1,37 @@
-"""Asset checks that stand beside their asset, because it is not made in every run."""
+"""Asset checks that stand beside their asset, because it is not made in every run.
+
+They hold for the champion, which ages and can be moved while nothing is made: a schedule looks once a day as well.
+"""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
 from fx_assets.configuration import Configuration
+from fx_assets.live.gated import while_moving
 from fx_assets.models import promotion, registry
 from fx_assets.resources.home import HomeResource
 from fx_serving.client.clock import now, to_iso
+
+JOB = "champions"
+DAILY = "15 6 * * *"  # in the early morning of New York, when nothing else runs
 
 
 def build(configuration: Configuration) -> Sequence[dg.AssetChecksDefinition]:
     """The checks of all models."""
     return [check(model) for model in configuration.models.models for check in (_champion_check, _expiry_check)]
+
+
+def build_schedule(checks: Sequence[dg.AssetChecksDefinition]) -> dg.ScheduleDefinition:
+    """What evaluates the checks once a day, whether or not anything was promoted. checks: as `build` gives them."""
+    job = dg.define_asset_job(
+        JOB, selection=dg.AssetSelection.checks(*checks), description="Is each champion approved, and not too old?"
+    )
+
+    def ask() -> dg.RunRequest:
+        return dg.RunRequest(run_key=JOB)
+
+    return while_moving(f"daily_{JOB}", job, DAILY, "Looks at every champion once a day.", ask)
 
 
 def _champion(home: HomeResource, model: str) -> registry.VersionRecord | None:
@@ -24,15 +43,17 @@ def _champion_check(model: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=[model, "promoted_model"],
         name="champion_alias",
-        description="The registry's champion is a version whose gates approved it, or that a person put there.",
+        description="The registry's champion is a version whose gates approved it, or what a person made of it.",
     )
     def champion_alias(home: HomeResource) -> dg.AssetCheckResult:
         found = _champion(home, model)
         version, gates = (found.version, found.gates) if found else (None, None)
         changes = [c for c in promotion.history(home.stores, model) if c.moves and c.outcome == "done"]
-        by = changes[-1] if changes and changes[-1].version == version else None
+        # A model that never had a champion, or whose champion was retired, has none, and that is as it should be.
+        recorded = (changes[-1].version or None) if changes else None
+        by = changes[-1] if changes and recorded == version else None
         return dg.AssetCheckResult(
-            passed=gates == "approved" or by is not None,
+            passed=gates == "approved" or recorded == version,
             metadata={
                 "version": str(version),
                 "gates": str(gates),

@@ -96,7 +96,7 @@ def reject(stores: Stores, model: str, version: str, *, reason: str, actor: str)
 def rollback(stores: Stores, model: str, *, reason: str, actor: str, to: str | None = None) -> Change:
     """Make the champion before the present one champion again, or another version that was once approved.
 
-    Raises RefusedError when there is nothing to go back to, or `to` was rejected.
+    Raises RefusedError when there is nothing to go back to, or it was rejected, by its gates or by a person.
     """
     _say(reason, actor)
     with _changing(stores, model) as (client, log, champion):
@@ -116,6 +116,7 @@ def rollback(stores: Stores, model: str, *, reason: str, actor: str, to: str | N
                 f"{model}: version {target} is {found.gates}. Name an approved version with --to, or use "
                 f"`fx models promote {model}/{target} --force --reason ...`."
             )
+        _must_not_be_forbidden(log, found)
         return _move(client, log, Change(0, now(), model, "rollback", target, champion, reason, actor, "meant"))
 
 
@@ -228,8 +229,8 @@ def _must_not_be_forbidden(log: PromotionLog, found: registry.VersionRecord) -> 
     for change in log.changes(found.model):
         if change.action == "reject" and change.version == found.version and change.outcome == "done":
             raise RefusedError(
-                f"{found.model}: version {found.version} was rejected by {change.actor}: {change.reason}. --force "
-                "promotes it all the same, on record."
+                f"{found.model}: version {found.version} was rejected by {change.actor}: {change.reason}. "
+                f"`fx models promote {found.model}/{found.version} --force --reason ...` makes it champion even so."
             )
 
 

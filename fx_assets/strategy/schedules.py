@@ -8,7 +8,7 @@ import dagster as dg
 
 from fx_assets.configuration import Configuration
 from fx_assets.lake import Lake
-from fx_assets.live.gated import still_reason
+from fx_assets.live.gated import while_moving
 from fx_assets.strategy import recorded
 from fx_assets.strategy.assets import STEPS
 from fx_assets.strategy.cost_assets import fx_months
@@ -76,44 +76,21 @@ def _made(lake: Lake, model: str, session: str) -> bool:
 
 
 def _monthly(configuration: Configuration, lake: Lake, job: Any) -> dg.ScheduleDefinition:
-    @dg.schedule(
-        name=COSTS_JOB,
-        job=job,
-        cron_schedule=MONTHLY,
-        execution_timezone="America/New_York",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Estimates the transaction costs of the month that has ended.",
-    )
-    def scheduled(context: dg.ScheduleEvaluationContext):
-        if reason := still_reason():
-            return dg.SkipReason(reason)
+    def ask() -> dg.RunRequest | str:
         month = due_month(configuration, lake, now())
         if month is None:
-            return dg.SkipReason("no month that has ended has silver/candles. Run `fx backfill`.")
-        return dg.RunRequest(
-            run_key=f"{COSTS_JOB}-{month}-{context.scheduled_execution_time.isoformat()}", partition_key=month
-        )
+            return "no month that has ended has silver/candles. Run `fx backfill`."
+        return dg.RunRequest(run_key=f"{COSTS_JOB}-{month}", partition_key=month)
 
-    return scheduled
+    return while_moving(COSTS_JOB, job, MONTHLY, "Estimates the transaction costs of the month that has ended.", ask)
 
 
 def _weekly(lake: Lake, model: str, job: Any) -> dg.ScheduleDefinition:
-    @dg.schedule(
-        name=f"weekly_{job.name}",
-        job=job,
-        cron_schedule=WEEKLY,
-        execution_timezone="America/New_York",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Sweeps thresholds and sizes of {model} on Saturdays, on its newest study.",
-    )
-    def scheduled(context: dg.ScheduleEvaluationContext):
-        if reason := still_reason():
-            return dg.SkipReason(reason)
+    def ask() -> dg.RunRequest | str:
         session = due_study(lake, model)
         if session is None:
-            return dg.SkipReason(f"{model}: there is no study that was not swept yet.")
-        return dg.RunRequest(
-            run_key=f"{job.name}-{session}-{context.scheduled_execution_time.isoformat()}", partition_key=session
-        )
+            return f"{model}: there is no study that was not swept yet."
+        return dg.RunRequest(run_key=f"{job.name}-{session}", partition_key=session)
 
-    return scheduled
+    what = f"Sweeps thresholds and sizes of {model} on Saturdays, on its newest study."
+    return while_moving(f"weekly_{job.name}", job, WEEKLY, what, ask)

@@ -9,6 +9,7 @@ import pytest
 from fx_assets.automation.retraining import TRAINING_STEPS, job_name
 from fx_assets.automation.schedules import HALF_HOURLY, WEEKLY, due_session
 from fx_assets.lake import Lake
+from fx_assets.models.checks import DAILY
 from tests.fx_assets.small import MODELS, Platform, changed, configuration_of, write_config
 
 SATURDAY = datetime(2021, 3, 6, 15, tzinfo=UTC)  # 10:00 in New York
@@ -117,6 +118,22 @@ def test_batch_inference_asks_every_half_hour_while_a_market_is_open(platform, m
     assert TICK.isoformat() in str(request.run_key)
     job = platform.definitions.resolve_job_def("batch_inference")
     assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == {"batch_predictions"}
+
+
+def test_champions_are_looked_at_daily_whether_or_not_anything_is_promoted(platform, monkeypatch):
+    schedule = platform.definitions.resolve_schedule_def("daily_champions")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == (DAILY, "America/New_York")
+    ((request,), _) = tick(platform, schedule.name)
+    assert request.run_key == f"champions-{TICK.isoformat()}"
+    job = platform.definitions.resolve_job_def(schedule.job_name)
+    result = job.execute_in_process(instance=platform.instance)
+    found = {f"{'/'.join(c.asset_key.path)}/{c.check_name}" for c in result.get_asset_check_evaluations()}
+    models = ("move", "other")
+    assert found == {f"{model}/promoted_model/{name}" for model in models for name in ("champion_alias", "not_expired")}
+    assert all(c.passed for c in result.get_asset_check_evaluations())  # no model has a champion yet
+    assert result.get_asset_materialization_events() == []
+    monkeypatch.setenv("FX_CLOCK", SATURDAY.isoformat())
+    assert "stands still" in tick(platform, schedule.name)[1]
 
 
 def test_a_platform_that_deploys_nothing_has_no_batch_inference(tmp_path, monkeypatch, instance):

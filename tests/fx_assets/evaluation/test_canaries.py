@@ -163,6 +163,11 @@ def test_a_candidate_that_learns_nothing_gives_nothing_away_but_has_no_power(row
     found = run_canaries(rows, SPEC, mute, cuts)
     assert {c["value"] for c in found.values()} == {0.5}
     assert verdicts(found) == {**dict.fromkeys(CANARIES, True), "future_feature": False}
+    reason = leak_canary({"canaries": found}).reason
+    assert reason.startswith("the candidate is too tame to tell: it could not have noticed a leak")
+    assert "Let it learn more (more rounds, a smaller min_child_weight or penalty), or give it more rows" in reason
+    assert "AUC 0.5000 with a feature that knows the outcome lies 0.0 standard errors above 0.5" in reason
+    assert "too tame" not in leak_canary({"canaries": run_canaries(rows, SPEC, TREES, cuts)}).reason
 
 
 def test_all_four_raise_a_false_alarm_as_rarely_as_one_did(rows, cuts):

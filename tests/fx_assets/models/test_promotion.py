@@ -3,13 +3,15 @@
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fx_assets.errors import StoreError
-from fx_assets.models import promotion, registry
+from fx_assets.models import checks, promotion, registry
 from fx_assets.models.promotion_log import PromotionLog
+from fx_assets.resources.home import HomeResource
 from fx_serving.client.home import Stores
 from tests.fx_assets.models.registered import MODEL, SMALL_MODELS, register, rows_for, spec_for
 from tests.fx_assets.small import changed, configuration_of, write_config
@@ -118,6 +120,20 @@ def test_a_rejected_version_stays_away(stores):
         promotion.reject(stores, MODEL, "1", **WHO)
 
 
+def test_what_a_person_rejected_does_not_come_back_by_a_rollback(stores):
+    for version in ("1", "2"):
+        promotion.promote(stores, MODEL, version, **WHO)
+    promotion.reject(stores, MODEL, "1", reason="trained on a bad week", actor="tester")
+    # A decision made again, as a run of the earlier session makes it.
+    registry.set_version_tags(registry.open_registry(stores.home), MODEL, "1", {"gates": "approved"})
+    for to in (None, "1"):
+        with pytest.raises(promotion.RefusedError, match="version 1 was rejected by tester: trained on a bad week"):
+            promotion.rollback(stores, MODEL, to=to, **WHO)
+    assert champion(stores) == "2"
+    promotion.promote(stores, MODEL, "1", force=True, **WHO)
+    assert champion(stores) == "1"
+
+
 def test_rolling_back_steps_over_what_was_rolled_back_from(stores):
     for version in ("1", "2", "4"):
         promotion.promote(stores, MODEL, version, force=True, **WHO)
@@ -171,3 +187,25 @@ def test_a_log_that_cannot_be_written_leaves_the_champion_alone(stores):
     with pytest.raises(StoreError, match=r"promotions\.db: file is not a database"):
         promotion.promote(stores, MODEL, "2", **WHO)
     assert champion(stores) == "1"
+
+
+def looked_at(stores: Stores) -> dict[str, bool]:
+    """What the checks that look at a champion day by day find."""
+    configuration = SimpleNamespace(models=SimpleNamespace(models={MODEL: None}))
+    found: Any = [check(HomeResource(path=str(stores.home))) for check in checks.build(configuration)]  # type: ignore[arg-type]
+    return {name: result.passed for name, result in zip(("alias", "age"), found, strict=True)}
+
+
+def test_the_champion_is_the_one_on_record(stores):
+    assert looked_at(stores) == {"alias": True, "age": True}  # none yet
+    promotion.promote(stores, MODEL, "1", **WHO)
+    assert looked_at(stores)["alias"]
+    client = registry.open_registry(stores.home)
+    client.delete_registered_model_alias(MODEL, registry.CHAMPION)
+    assert not looked_at(stores)["alias"]
+    client.set_registered_model_alias(MODEL, registry.CHAMPION, "3")
+    assert not looked_at(stores)["alias"]
+    promotion.promote(stores, MODEL, "4", force=True, **WHO)
+    assert looked_at(stores) == {"alias": True, "age": False}
+    promotion.retire(stores, MODEL, **WHO)
+    assert looked_at(stores) == {"alias": True, "age": True}
