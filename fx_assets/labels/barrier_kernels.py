@@ -7,19 +7,29 @@ from math import exp, isnan, log
 import numpy as np
 from numba import njit
 
-_BLOCK = 16  # bars that are passed over at once while no barrier lies within their range; and so many such blocks
-_LARGE = _BLOCK * _BLOCK
+_STEP = 4  # windows of 4, 16, 64, ... bars are passed over at once while no barrier lies within their range
+_TILE = 16_384  # rows that are worked on together, so that the windows of their bars stay in the cache
 
 
 @njit(cache=True, nogil=True)
-def _extremes(high: np.ndarray, low: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Highest high and lowest low of each whole block of `size`."""
-    blocks = len(high) // size
-    highest, lowest = np.empty(blocks), np.empty(blocks)
-    for b in range(blocks):
-        highest[b] = high[b * size : (b + 1) * size].max()
-        lowest[b] = low[b * size : (b + 1) * size].min()
-    return highest, lowest
+def _extremes(high: np.ndarray, low: np.ndarray, highest: np.ndarray, lowest: np.ndarray) -> None:
+    """Highest high and lowest low of the bars from each bar on: of _STEP bars in row 0, and so many times more in each
+    further row. Filled as far as there are as many bars. highest, lowest: float64 (levels, at least len(high)).
+    """
+    apart = 1
+    above, below = high, low
+    for level in range(len(highest)):
+        count = len(high) - _STEP * apart + 1
+        for j in range(count):
+            most, least = above[j], below[j]
+            for k in range(1, _STEP):
+                other = above[j + k * apart]
+                most = other if other > most else most
+                other = below[j + k * apart]
+                least = other if other < least else least
+            highest[level, j], lowest[level, j] = most, least
+        above, below = highest[level], lowest[level]
+        apart *= _STEP
 
 
 @njit(cache=True, nogil=True)
@@ -49,9 +59,19 @@ def first_touch(
     n = len(close)
     ends = np.full(n, -1, np.int64)
     touched, change = np.full(n, np.nan), np.full(n, np.nan)
-    highest, lowest = _extremes(high, low, _BLOCK)
-    peak, trough = _extremes(highest, lowest, _BLOCK)
+    levels, size = 0, _STEP
+    while size <= timeout:
+        levels, size = levels + 1, size * _STEP
+    longest = size // _STEP
+    tile = max(_TILE, 4 * timeout)
+    highest = np.empty((levels, min(tile + timeout + 1, n)))
+    lowest = np.empty_like(highest)
+    tiles_end = 0
     for i in range(n):
+        if i == tiles_end:
+            first, tiles_end = i, min(i + tile, n)
+            till = min(tiles_end + timeout, n)
+            _extremes(high[first:till], low[first:till], highest, lowest)
         unit = width[i]
         if isnan(unit):
             continue
@@ -61,20 +81,12 @@ def first_touch(
         entry = close[i]
         top, bottom = entry * rise, entry / fall
         last = min(i + timeout, n - 1)
-        j = i + 1
-        while j <= last:
-            if j % _BLOCK == 0 and j + _BLOCK - 1 <= last:
-                if j % _LARGE == 0 and j + _LARGE - 1 <= last:
-                    b = j // _LARGE
-                    if peak[b] < top and trough[b] > bottom:
-                        j += _LARGE
-                        continue
-                b = j // _BLOCK
-                if highest[b] < top and lowest[b] > bottom:
-                    j += _BLOCK
-                    continue
-            if high[j] >= top or low[j] <= bottom:
-                break
+        j, size = i + 1, longest
+        for level in range(levels - 1, -1, -1):
+            while j + size - 1 <= last and highest[level, j - first] < top and lowest[level, j - first] > bottom:
+                j += size
+            size //= _STEP
+        while j <= last and high[j] < top and low[j] > bottom:
             j += 1
         if j > last:
             if last < i + timeout:

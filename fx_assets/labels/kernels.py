@@ -6,10 +6,11 @@ where the computation started.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
+
+from fx_assets.features.kernels.compiled import kernel
+from fx_assets.features.kernels.sorted_window import replaced
 
 _BLOCK = 512  # rows that strided_mean works on side by side; their sums stay in the first cache
 
@@ -45,28 +46,7 @@ def rows_counted(time_us: np.ndarray, bars: int, reach_us: int) -> np.ndarray:
     return out
 
 
-@njit(cache=True, nogil=True)
-def _replace(window: np.ndarray, filled: Any, gone: Any, come: Any) -> None:
-    """Put `come` into the first `filled` sorted values of a window, in place of `gone`; of none if that is NaN."""
-    there = 0
-    for k in range(filled):
-        there += 1 if window[k] < come else 0
-    here = filled
-    if not np.isnan(gone):
-        here = 0
-        for k in range(filled):
-            here += 1 if window[k] < gone else 0
-    if there > here:
-        for k in range(here, there - 1):
-            window[k] = window[k + 1]
-        window[there - 1] = come
-    else:
-        for k in range(here, there, -1):
-            window[k] = window[k - 1]
-        window[there] = come
-
-
-@njit(cache=True, nogil=True)
+@kernel()
 def slot_medians(
     values: np.ndarray, slot: np.ndarray, asked: np.ndarray, time_us: np.ndarray, count: int, reach_us: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +73,7 @@ def slot_medians(
             of_own[i] = (window[own, low] + window[own, high]) / 2
         if not np.isnan(values[i]):
             at = oldest[own]
-            _replace(window[own], held[own], ring[own, at], values[i])
+            replaced(window[own], held[own], ring[own, at], values[i])
             ring[own, at], when[own, at] = values[i], now
             oldest[own] = at + 1 if at + 1 < count else 0
             held[own] = min(held[own] + 1, count)

@@ -21,7 +21,13 @@ _SOURCES = (
         for name in ("spec", "hour_adjusted", "technical", "microstructure", "volatility", "regime")
     ),
 )
-_STAMP = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in _SOURCES)
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    return path.name, path.stat().st_mtime_ns, path.stat().st_size
+
+
+_STAMP = tuple(_stamp(path) for path in _SOURCES)
 
 
 def stored(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -42,7 +48,7 @@ def stored(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def kernel(signature: str = "") -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function; the stored code is used until any of the kernels' files changes.
+    """Compile a function; the stored code is used until any of the kernels' files, or the function's own, changes.
 
     numba itself asks only whether the file of the function changed, and would go on calling old code of other files.
     signature: of a function that is called from many places, or else it is compiled anew for each constant it is
@@ -53,7 +59,8 @@ def kernel(signature: str = "") -> Callable[[Callable[..., Any]], Any]:
         dispatcher = stored(error_model="numpy")(function)
         place: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
         if hasattr(place, "_source_stamp"):
-            place._source_stamp = _STAMP
+            own = Path(function.__code__.co_filename)
+            place._source_stamp = _STAMP if own in _SOURCES else (*_STAMP, _stamp(own))
         if signature and hasattr(dispatcher, "disable_compile"):
             dispatcher.compile(signature)
             dispatcher.disable_compile()

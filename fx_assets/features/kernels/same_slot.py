@@ -14,6 +14,7 @@ from fx_assets.features.kernels.compiled import kernel
 from fx_assets.features.kernels.ladder import ladder, stretch
 from fx_assets.features.kernels.microstructure import ROW as MICROSTRUCTURE
 from fx_assets.features.kernels.series import HALO, SIZE_120
+from fx_assets.features.kernels.sorted_window import replaced
 from fx_assets.features.kernels.volatility import ROW as VOLATILITY
 from fx_assets.features.volatility import SPEEDS
 
@@ -33,23 +34,6 @@ def same_slot_before(slot):
         before[i] = newest[slot[i]]
         newest[slot[i]] = i
     return before
-
-
-@kernel()
-def _replace(window, gone, come):
-    """Replace one value of a sorted window by another one; it stays sorted."""
-    here, there = 0, 0
-    for k in range(len(window)):
-        here += 1 if window[k] < gone else 0
-        there += 1 if window[k] < come else 0
-    if there > here:
-        for k in range(here, there - 1):
-            window[k] = window[k + 1]
-        window[there - 1] = come
-    else:
-        for k in range(here, there, -1):
-            window[k] = window[k - 1]
-        window[there] = come
 
 
 @kernel()
@@ -89,7 +73,7 @@ def yardsticks(values, before, first, begin, adjusted, usual_next, recent_next):
         if found < MINIMUM:
             # Moved along from the row before where that one needed it too, else sorted anew.
             if window_to == i - 2:
-                _replace(window, values[i - 1 - FALLBACK], values[i - 1])
+                replaced(window, FALLBACK, values[i - 1 - FALLBACK], values[i - 1])
             else:
                 window[:] = values[i - FALLBACK : i]
                 _median(window)

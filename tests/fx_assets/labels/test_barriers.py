@@ -188,3 +188,29 @@ def test_values_do_not_depend_on_where_the_bars_start(bars, label, skip):
     assert len(settled) > 1500
     values = ["instrument", "time", "label", "forward_return", "barrier", "width"]
     assert next(differences(whole[values], settled[values]), None) is None
+
+
+@pytest.mark.parametrize("timeout", [1, 3, 4, 5, 63, 64, 65, 300])
+def test_passing_over_bars_gives_what_walking_does_at_every_edge(timeout):
+    """Windows of 4, 16 and 64 bars and tiles of rows begin and end everywhere; so do touches."""
+    from fx_assets.labels import barrier_kernels
+
+    random = np.random.default_rng(timeout)
+    n = barrier_kernels._TILE + 700
+    close = 100.0 * np.exp(np.cumsum(random.normal(0.0, 1e-3, n)))
+    opened = close * np.exp(random.normal(0.0, 3e-4, n))
+    high = np.maximum(opened, close) * (1.0 + random.uniform(0.0, 1e-3, n))
+    low = np.minimum(opened, close) * (1.0 - random.uniform(0.0, 1e-3, n))
+    time = np.arange(n, dtype=np.int64) * 3_600_000_000
+    width = random.choice([1e-3, 5e-3, 2e-2, np.nan], n)
+    side = random.choice([-1, 0, 1], n).astype(np.int8)
+    given = (opened, high, low, close, time, width, side, 1.0, 0.7, timeout, 10**15)
+    found = barrier_kernels.first_touch(*given)
+    bars = pd.DataFrame({"open": opened, "high": high, "low": low, "close": close, "time": time})
+    # The last rows of the first tile, the first of the second, and the end of the data.
+    edge = barrier_kernels._TILE
+    for i in [*range(0, 30, 3), *range(edge - 40, edge + 10, 3), *range(n - 310, n, 3)]:
+        own = bars.iloc[i : i + timeout + 1]
+        row, touched, change = plain.first_touch(own, 0, width[i], int(side[i]), 1.0, 0.7, timeout)
+        expected = (row + i if row >= 0 else -1, touched, change)
+        np.testing.assert_array_equal([part[i] for part in found], expected)
