@@ -36,6 +36,8 @@ fx models retire move_60m --reason TEXT: no champion, as when the label has chan
 
 fx models reproduce move_60m/3: make it again, compare to the last bit
 
+fx models prune move_60m: remove the training rows of old versions
+
 A version is written MODEL/NUMBER, MODEL/champion or MODEL/challenger.
 """,
 )
@@ -216,11 +218,12 @@ def reproduce(version: Version, home: Home = None) -> None:
 
     Example:  fx models reproduce move_60m/champion
     """
+    from fx_assets.lake import open_lake
     from fx_assets.models.reproduce import reproduce as run
 
     stores = _stores(home)
     found = _resolve(stores, version)
-    outcome = run(stores, found.model, found.version, lambda line: typer.echo(f"  {line}", err=True))
+    outcome = run(stores, found.model, found.version, lambda line: typer.echo(f"  {line}", err=True), lake=open_lake())
     for line in outcome.environment:
         typer.secho(f"other than when it was trained: {line}", fg="yellow")
     if outcome.equal:
@@ -234,6 +237,32 @@ def reproduce(version: Version, home: Home = None) -> None:
         typer.secho(line, fg="red", err=True)
     typer.secho(f"{outcome.model} version {outcome.version} is not reproduced", fg="red", err=True)
     raise typer.Exit(1)
+
+
+@app.command()
+@plain_errors
+def prune(
+    model: Named,
+    keep: Annotated[int, typer.Option(help="Newest versions that keep their rows.", min=0)] = 8,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    home: Home = None,
+) -> None:
+    """Remove the training rows of old versions: some 40 MB each, of which the session's training set is a copy.
+
+    Champion, challenger, the champion before, what is served and the newest
+    versions keep theirs; model, figures, card and lineage of all stay. A
+    version without rows is reproduced from its session's training set, as
+    long as that has the same hash.
+
+    Example:  fx models prune move_60m --keep 8
+    """
+    from fx_assets.models import retention
+
+    gone = retention.prune(_stores(home), model, keep, dry_run=dry_run)
+    what = "would be removed" if dry_run else "removed"
+    for found in gone:
+        typer.echo(f"  version {found.version}, session {found.session}: {found.bytes / 1e6:.1f} MB")
+    typer.echo(f"{model}: training rows of {len(gone)} versions {what}, {sum(f.bytes for f in gone) / 1e6:.1f} MB")
 
 
 def _stores(home: Path | None) -> Stores:

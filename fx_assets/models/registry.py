@@ -20,6 +20,7 @@ import msgspec
 import pandas as pd
 
 from fx_assets.errors import StoreError
+from fx_assets.lake import Lake
 from fx_assets.resources.tracking import prepare
 from fx_assets.schemas import content_hash
 from fx_serving.client.home import Stores
@@ -31,6 +32,8 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 # Where a version's files lie: in its run, and for the model in the logged model.
 SPEC, GOLD, ROWS = "spec.json", "lineage/gold.json", "training/rows.parquet"
 FIGURES, OUT_OF_FOLD, MODEL = "evaluation/figures.json", "evaluation/out_of_fold.parquet", "data/model.fx"
+# The tag that says when a version's training rows were removed; see retention.py.
+PRUNED = "rows_pruned_at"
 # What a version must say of itself to be rebuilt and compared; versions of older code have less.
 LINEAGE_TAGS = (
     "session",
@@ -45,6 +48,10 @@ LINEAGE_TAGS = (
     "feature_service",
     "dagster_run_id",
 )
+
+
+class PrunedError(StoreError):
+    """The training rows of a version were removed on purpose, and no others like them are at hand."""
 
 
 @dataclass(frozen=True)
@@ -271,9 +278,18 @@ def gold(stores: Stores, found: VersionRecord) -> dict[str, dict[str, str]]:
     return msgspec.json.decode(checked(stores, found, artifact(stores, found, GOLD), "gold_hash"))
 
 
-def rows(stores: Stores, found: VersionRecord) -> pd.DataFrame:
-    """Its training set, compared with the hash in its tags. Raises StoreError."""
-    path = artifact(stores, found, ROWS)
+def rows(stores: Stores, found: VersionRecord, lake: Lake | None = None) -> pd.DataFrame:
+    """Its training set, compared with the hash in its tags.
+
+    lake: where the session's training set is looked for once the version's own rows were pruned; the hash must be the
+    same. Raises PrunedError where it is not, StoreError for rows that are lost or altered.
+    """
+    try:
+        path = artifact(stores, found, ROWS)
+    except StoreError:
+        if not found.tags.get(PRUNED):
+            raise
+        return _made_again(found, lake)
     frame = pd.read_parquet(path)
     digest = content_hash(frame)
     if digest != found.training_set_hash:
@@ -282,3 +298,17 @@ def rows(stores: Stores, found: VersionRecord) -> pd.DataFrame:
             f"the tag training_set_hash says {found.training_set_hash[:12]}. Restore the file from a backup."
         )
     return frame
+
+
+def _made_again(found: VersionRecord, lake: Lake | None) -> pd.DataFrame:
+    """The session's training set in the lake, if it has the version's rows."""
+    table, session = f"models/{found.model}/training_set", found.session
+    frame = None if lake is None else lake.read(table, [session]).get(session)
+    if frame is not None and content_hash(frame) == found.training_set_hash:
+        return frame
+    there = "is not there" if frame is None else f"has other rows ({content_hash(frame)[:12]})"
+    raise PrunedError(
+        f"model registry: {found.model} version {found.version}: its training rows were pruned on "
+        f"{found.tags[PRUNED]}, and {table} of session {session} {there}. Materialize {found.model}/training_set for "
+        f"{session}: gold tables with the contents in {GOLD} give the rows {found.training_set_hash[:12]} again."
+    )

@@ -1,6 +1,7 @@
 """Making a registered version again from its registry entry alone, and naming everything that comes out otherwise.
 
-Rows, spec and figures are those stored with the version; the lake and today's configuration are not looked at.
+Rows, spec and figures are those stored with the version; today's configuration is not looked at, and the lake only for
+rows that were pruned, by their hash.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from fx_assets.lake import Lake
 from fx_assets.lineage import CODE_VERSION
 from fx_assets.models import champion, registry, spec_file, train
 from fx_assets.models.spec_file import Spec
@@ -44,13 +46,20 @@ class Reproduction:
         return not self.differences
 
 
-def reproduce(stores: Stores, model: str, version: str, progress: Callable[[str], None] | None = None) -> Reproduction:
+def reproduce(
+    stores: Stores,
+    model: str,
+    version: str,
+    progress: Callable[[str], None] | None = None,
+    lake: Lake | None = None,
+) -> Reproduction:
     """Fit and study a version again and compare model bytes, every figure and every prediction.
 
+    lake: for a version whose rows were pruned; see registry.rows.
     Raises StoreError when the entry is incomplete or one of its files is not what its hash says.
     """
     made = champion.load_version(stores, model, version)
-    rows = registry.rows(stores, made.record)
+    rows = registry.rows(stores, made.record, lake)
     registry.gold(stores, made.record)  # compared with its hash
     spec, say = made.spec, progress or (lambda _: None)
     say(f"fitting {spec.chosen['name']} on {len(rows)} rows")

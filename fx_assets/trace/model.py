@@ -58,7 +58,7 @@ def training_link(stores: Stores, lake: Lake, record: VersionRecord) -> Link:
     wanted, session = record.tags.get("training_set_hash", ""), record.tags.get("session", "")
     words, facts = f"hash {wanted[:16]}", {"training_set_hash": wanted, "session": session}
     try:
-        rows = registry.rows(stores, record)
+        rows = registry.rows(stores, record, lake)
     except FxError as error:
         return Link("training set", words, facts, [str(error)])
     problems = []
@@ -67,6 +67,8 @@ def training_link(stores: Stores, lake: Lake, record: VersionRecord) -> Link:
     first, last = rows["decision_time"].min(), rows["label_end"].max()
     words += f", {len(rows):,} rows, decisions from {first} on, labels until {last}"
     facts |= {"rows": len(rows), "first_decision": str(first), "last_label_end": str(last)}
+    if record.tags.get(registry.PRUNED):
+        words += f"; the version's own were pruned on {record.tags[registry.PRUNED]}, these are the lake's"
     stored = lake.read(f"models/{record.model}/training_set", [session]).get(session)
     if stored is not None and content_hash(stored) != wanted:
         words += "; the session's file in the lake is of a later training"
