@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from fx_assets.configuration import Configuration, Label, Model
@@ -109,10 +110,10 @@ def build(
     """The training set of one session: only what was known, and decided, when that session began.
 
     keys: all sessions, sorted. Returns decisions() plus weight (average uniqueness and age, (0, 1]) and every feature
-    (float64, none missing), sorted by decision time and instrument.
+    (float64, none missing or infinite), sorted by decision time and instrument.
     Raises MissingData for a session of the window that has not been made, DataError for too few rows, rows that stand
-    twice, one class, or a feature that is missing throughout, StoreError when the model's feature service is not
-    registered.
+    twice, one class, or a feature that is missing throughout or infinite somewhere, StoreError when the model's feature
+    service is not registered.
     """
     entry = configuration.models.models[model]
     sessions = window(configuration, model, session, keys)
@@ -129,12 +130,18 @@ def build(
     labels = lake.table("gold/labels", sessions[0], sessions[-1], configuration.model_instruments(model))
     decided = decisions(labels, entry.label, start, _sides(lake, entry, session))
     _refuse_repeated(decided, f"{model}, session {session}: gold/labels")
+    # The join takes one of several rows with the same key without a word: it has to be asked beforehand.
+    keys_only = lake.table("gold/features", sessions[0], sessions[-1], columns=["instrument", "available_at"])
+    _refuse_repeated(
+        keys_only.rename(columns={"available_at": "decision_time"}), f"{model}, session {session}: gold/features"
+    )
     rows = training_rows(store, service_for(store, model, inputs), decided)
-    _refuse_repeated(rows, f"{model}, session {session}: gold/features")
+    _refuse_repeated(rows, f"{model}, session {session}: what was joined of gold/features")
     empty = [name for name in names if rows[name].isna().all()]
     if len(rows) and empty:
         raise DataError(f"{model}, session {session}: {_no_value(model, entry, empty)}")
     rows = rows.dropna(subset=names, ignore_index=True)
+    _refuse_infinite(rows, names, f"{model}, session {session}: gold/features")
     if len(rows) < entry.training.min_rows:
         raise DataError(
             f"{model}, session {session}: {len(rows)} complete rows in {len(sessions)} sessions, "
@@ -171,6 +178,21 @@ def _refuse_repeated(rows: pd.DataFrame, where: str) -> None:
             f"{where}: {int(again.sum())} decisions stand twice, the first of {first['instrument']} at "
             f"{first['decision_time'].isoformat()}. Make the partitions again with `fx backfill --from D --to D`."
         )
+
+
+def _refuse_infinite(rows: pd.DataFrame, names: list[str], where: str) -> None:
+    """What a model computes with are float32 values: some learners fail on infinite ones, others learn from them."""
+    wide = rows[names].to_numpy(np.float64)
+    bad = ~(np.abs(wide) <= np.finfo(np.float32).max)
+    if not bad.any():
+        return
+    told = [name for name, wrong in zip(names, bad.any(axis=0), strict=True) if wrong]
+    first = rows.iloc[int(np.argmax(bad.any(axis=1)))]
+    raise DataError(
+        f"{where}: {', '.join(told[:5])} ({len(told)}) has {int(bad.sum())} values that are infinite or too large for "
+        f"float32, the first of {first['instrument']} at {first['decision_time'].isoformat()}. Check the candles "
+        "there, make the partition again, or leave the feature out with features.exclude in models.yaml."
+    )
 
 
 def _no_value(model: str, entry: Model, empty: list[str]) -> str:

@@ -137,6 +137,32 @@ def test_a_decision_that_stands_twice_is_refused(build):
     assert "decisions stand twice, the first of GBP_USD at 202" in str(caught.value)
 
 
+@pytest.mark.parametrize("apart", [0.0, 7.0])
+def test_features_that_stand_twice_are_refused(build, apart):
+    """The join would take one of the two, whichever it is."""
+
+    def twice(frame: pd.DataFrame) -> pd.DataFrame:
+        other = frame.head(1)
+        return pd.concat([frame, other.assign(rsi_14=other["rsi_14"] + apart)], ignore_index=True)
+
+    with pytest.raises(DataError) as caught:
+        build(spoil=("gold/features", twice))
+    assert f"move, session {SESSION}: gold/features: {WINDOW} decisions stand twice, the first of GBP_" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
+def test_a_value_that_float32_cannot_hold_is_named(build, value):
+    def spoil(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(rsi_14=frame["rsi_14"].where(np.arange(len(frame)) > 0, value))
+
+    with pytest.raises(DataError) as caught:
+        build(spoil=("gold/features", spoil))
+    assert f"move, session {SESSION}: gold/features: rsi_14 (1) has " in str(caught.value)
+    assert "values that are infinite or too large for float32, the first of GBP_USD at 202" in str(caught.value)
+
+
 def test_what_a_training_set_was_made_of_is_kept_and_belongs_to_its_rows(history, lake):
     keys = history.lake.keys("gold/labels")[-3:]
     contents = training_set.gold_contents(history.lake, keys)
