@@ -186,8 +186,8 @@ def _refuse_infinite(rows: pd.DataFrame, names: list[str], where: str) -> None:
     bad = ~(np.abs(wide) <= np.finfo(np.float32).max)
     if not bad.any():
         return
-    told = [name for name, wrong in zip(names, bad.any(axis=0), strict=True) if wrong]
-    first = rows.iloc[int(np.argmax(bad.any(axis=1)))]
+    told = [names[column] for column in np.flatnonzero(bad.any(axis=0))]
+    first = rows.iloc[int(np.flatnonzero(bad.any(axis=1))[0])]
     raise DataError(
         f"{where}: {', '.join(told[:5])} ({len(told)}) has {int(bad.sum())} values that are infinite or too large for "
         f"float32, the first of {first['instrument']} at {first['decision_time'].isoformat()}. Check the candles "
