@@ -15,6 +15,7 @@ from fx_assets import schemas
 from fx_assets.configuration import Configuration
 from fx_assets.errors import ConfigError
 from fx_assets.feature_store.encoding import ENTITY, PROJECT
+from fx_assets.feature_store.feast_import import load_feast
 from fx_assets.feature_store.redis_online import RedisOnline
 from fx_assets.feature_store.services import REGISTRY_VARIABLE, registered_fields, registry_answers, version_name
 from fx_assets.feature_store.sqlite_online import SqliteOnline
@@ -54,6 +55,7 @@ def open_store(home: Path, configuration: Configuration) -> FeatureStore:
 
     Raises ConfigError for a variable that is missing or wrong, StoreError when the registry does not answer.
     """
+    load_feast()
     from feast import FeatureStore, RepoConfig
 
     folder = home / "feast"
