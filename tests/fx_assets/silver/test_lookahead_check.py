@@ -1,7 +1,5 @@
 """What the check `no_lookahead` finds in the rows of one session, and what it costs."""
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -228,9 +226,7 @@ def test_only_the_window_and_the_session_are_computed_again():
         return mean(cut)
 
     made = session(mean(bars), "2021-01-12")
-    started = time.process_time()
     assert lookahead_problems(counting, bars, made, WINDOW, seed="2021-01-12") == []
-    assert time.process_time() - started < 1.0
     assert len(sizes) == 3
     assert max(sizes) < len(made) + WINDOW
     assert min(time_us(made["time"])) > 0

@@ -37,7 +37,8 @@ def test_two_a_second_are_a_second_apart():
     started = time.monotonic()
     waits = [bucket.acquire() for _ in range(3)]
     assert waits[0] == 0
-    assert time.monotonic() - started == pytest.approx(2, abs=0.3)
+    assert waits[1] > 0
+    assert time.monotonic() - started > 1.95
 
 
 def test_a_bucket_that_was_left_alone_lets_a_tenth_through_at_once():

