@@ -9,13 +9,13 @@ import typer
 from fx_assets.cli.common import Home, duration, interrupt_on_signals, plain_errors, plural, size, use_home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from rich.table import Table
 
     from fx_assets.runs.backfill.drive import Backfill, Outcome, Plan
     from fx_assets.runs.backfill.work import Work
+    from fx_assets.runs.start import RunProcess
 
 LAYERS = ("bronze", "silver", "gold")
 
@@ -54,6 +54,7 @@ def backfill(
     from fx_assets.cli.progress import BackfillProgress
     from fx_assets.configuration import load_configuration
     from fx_assets.runs.backfill.drive import Backfill, only_one
+    from fx_assets.runs.start import RunProcess
     from fx_assets.stack.environment import environment, use_replay_clock
     from fx_serving.client.clock import now
 
@@ -63,17 +64,17 @@ def backfill(
     use_replay_clock(configuration)
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
     task = Backfill(folder, configuration, now(), first, last, wanted, force)
-    variables, log = environment(folder, configuration), folder / "logs" / "backfill.log"
-    uncounted = _copy_files(task, folder, variables, log, dry_run)
-    plan = task.plan()
-    _show_plan(plan, uncounted)
-    if dry_run or (not plan.parts and not plan.online):
-        return
     try:
-        with only_one(folder), BackfillProgress(task.estimator) as progress:
-            outcome = task.carry_out(plan, variables, log, progress.follow)
-            if plan.online:
-                task.make_online(variables, log, outcome)
+        with RunProcess(environment(folder, configuration), folder / "logs" / "backfill.log") as process:
+            uncounted = _copy_files(task, folder, process, dry_run)
+            plan = task.plan()
+            _show_plan(plan, uncounted)
+            if dry_run or (not plan.parts and not plan.online):
+                return
+            with only_one(folder), BackfillProgress(task.estimator) as progress:
+                outcome = task.carry_out(plan, process, progress.follow)
+                if plan.online:
+                    task.make_online(process, outcome)
     except KeyboardInterrupt:
         typer.secho("stopped. What was made stays; `fx backfill` goes on from there.", fg="yellow", err=True)
         raise typer.Exit(130) from None
@@ -82,7 +83,7 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _copy_files(task: Backfill, home: Path, variables: Mapping[str, str], log: Path, dry_run: bool) -> bool:
+def _copy_files(task: Backfill, home: Path, process: RunProcess, dry_run: bool) -> bool:
     """Copy the reference files that have changed, before the plan: what they change is then due.
 
     Returns whether a dry run left any: what they change is not in its plan.
@@ -99,7 +100,7 @@ def _copy_files(task: Backfill, home: Path, variables: Mapping[str, str], log: P
         )
     elif changed:
         with only_one(home):
-            if trouble := task.copy_files(changed, variables, log):
+            if trouble := task.copy_files(changed, process):
                 typer.secho(f"{trouble} The copy before it stays in use.", fg="yellow", err=True)
     return bool(changed) and dry_run
 

@@ -1,6 +1,6 @@
 """The child: executes planned runs, one after another, on the instance of DAGSTER_HOME, and reports on stdout.
 
-    python -m fx_assets.runs.execute < plan.json
+    python -m fx_assets.runs.execute < plans.jsonl
 
 They are ordinary Dagster runs: the UI shows them, with their events and logs.
 """
@@ -111,8 +111,8 @@ class _ProgressHandler(logging.Handler):
         return found | {timings.RUN: (partitions, max(0.0, run_seconds - sum(self.seconds.values())))}
 
 
-def execute(number: int, plan: PlannedRun, instance: dg.DagsterInstance) -> bool:
-    """Execute one planned run; reports its events and returns whether it succeeded."""
+def execute(number: int, plan: PlannedRun, instance: dg.DagsterInstance, first: bool = False) -> bool:
+    """Execute one planned run; reports its events and returns whether it succeeded. first: of this process."""
 
     handler = _ProgressHandler(number)
 
@@ -148,8 +148,8 @@ def execute(number: int, plan: PlannedRun, instance: dg.DagsterInstance) -> bool
         free_slots(instance, run_id)
     seconds = time.monotonic() - started
     if result.success:
-        first = {timings.START: (1, since_start)} if number == 0 else {}
-        timings.record(fx_home(), {**handler.measured(seconds), **first})
+        start = {timings.START: (1, since_start)} if first else {}
+        timings.record(fx_home(), {**handler.measured(seconds), **start})
     failures = [_explain(e) for e in result.all_events if e.is_step_failure]
     _report(
         RunEvent(
@@ -188,18 +188,20 @@ def _explain(event: dg.DagsterEvent) -> str:
 
 
 def main() -> int:
-    """Read a list of PlannedRun from stdin and execute them; stops at the first failure."""
+    """Read lists of PlannedRun from stdin, one a line, and execute them; ends with stdin, or at the first failure."""
     # Dagster announces each beta parameter once per use; they are known and pinned by the lock file.
     warnings.simplefilter("ignore")
     _end_with_parent()
-    plans = msgspec.json.decode(sys.stdin.buffer.read(), type=list[PlannedRun])
     with open_instance() as instance, kept_open(instance), rarely_collected():
         set_limits(instance)
         close_dead_runs(instance)
-        for number, plan in enumerate(plans):
-            _report(RunEvent(kind="started", run=number, text=", ".join(plan.assets)))
-            if not execute(number, plan, instance):
-                return 1
+        first = True
+        for line in sys.stdin.buffer:
+            for number, plan in enumerate(msgspec.json.decode(line, type=list[PlannedRun])):
+                _report(RunEvent(kind="started", run=number, text=", ".join(plan.assets)))
+                if not execute(number, plan, instance, first):
+                    return 1
+                first = False
     return 0
 
 

@@ -20,38 +20,42 @@ class RunFailed(FxError):
     """A run that failed; its steps' errors in words, and where the whole log is."""
 
 
-def execute_plan(
-    plans: Sequence[PlannedRun], environment: Mapping[str, str], log: Path, on_event: Callable[[RunEvent], None]
-) -> list[str]:
-    """Execute runs one after another in one child process; returns their run ids.
+class RunProcess:
+    """A child that executes planned runs; it is kept for further ones, since its start takes seconds.
 
-    environment: as stack.environment makes it. log: where the child's stderr goes, appended.
-    Raises RunFailed at the first run that fails, StoreError when the disk of the log (the home's) is full or
-    read-only. The child ends when this process ends or is interrupted.
+    environment: as stack.environment makes it. log: where the child's stderr goes, appended. Used in a `with`; the
+    child starts with the first run, and ends with the block, with a run that fails, and when this process ends.
     """
-    check_room(log.parent)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    run_ids: list[str] = []
-    failed: RunEvent | None = None
-    with (
-        log.open("ab") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "fx_assets.runs.execute"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env={**os.environ, **environment},
-            # Ctrl-C reaches this process only, which then interrupts the child once: a second interrupt would hit the
-            # child while it marks its run as failed.
-            start_new_session=True,
-        ) as child,
-    ):
+
+    def __init__(self, environment: Mapping[str, str], log: Path):
+        self.environment = environment
+        self.log = log
+        self._open = contextlib.ExitStack()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> RunProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def execute(self, plans: Sequence[PlannedRun], on_event: Callable[[RunEvent], None]) -> list[str]:
+        """Execute runs one after another; returns their run ids.
+
+        Raises RunFailed at the first run that fails, StoreError when the disk of the log (the home's) is full or
+        read-only. An exception of on_event, or Ctrl-C, interrupts the run.
+        """
+        check_room(self.log.parent)
+        child = self._child = self._child or self._start()
         assert child.stdin is not None
         assert child.stdout is not None
+        run_ids: list[str] = []
+        failed: RunEvent | None = None
         try:
-            child.stdin.write(msgspec.json.encode(list(plans)))
-            child.stdin.close()
-            for line in child.stdout:
+            with contextlib.suppress(BrokenPipeError):  # a child that is gone shows below
+                child.stdin.write(msgspec.json.encode(list(plans)) + b"\n")
+                child.stdin.flush()
+            while failed is None and len(run_ids) < len(plans) and (line := child.stdout.readline()):
                 with contextlib.suppress(msgspec.DecodeError):  # a library that prints is not an event
                     event = msgspec.json.decode(line, type=RunEvent)
                     on_event(event)
@@ -60,11 +64,42 @@ def execute_plan(
                         failed = failed if event.ok else event
         except BaseException:
             child.terminate()
+            self._end()
             raise
-    if failed is not None or child.returncode != 0:
-        check_room(log.parent)  # it would be the cause, whatever a database said about it
-    if failed is not None:
-        raise RunFailed(f"run {failed.run_id} failed. {failed.text or ''}\nThe whole log: {log}")
-    if child.returncode != 0:
-        raise RunFailed(f"the run process ended with code {child.returncode}. The whole log: {log}")
-    return run_ids
+        if failed is None and len(run_ids) == len(plans):
+            return run_ids
+        code = self._end()
+        check_room(self.log.parent)  # it would be the cause, whatever a database said about it
+        if failed is not None:
+            raise RunFailed(f"run {failed.run_id} failed. {failed.text or ''}\nThe whole log: {self.log}")
+        raise RunFailed(f"the run process ended with code {code}. The whole log: {self.log}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        errors = self._open.enter_context(self.log.open("ab"))
+        return self._open.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "fx_assets.runs.execute"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **self.environment},
+                # Ctrl-C reaches this process only, which then interrupts the child once: a second interrupt would hit
+                # the child while it marks its run as failed.
+                start_new_session=True,
+            )
+        )
+
+    def _end(self) -> int | None:
+        """Close the pipes, at which the child ends, and wait for that; returns its exit code."""
+        child, self._child = self._child, None
+        self._open.close()
+        return child.returncode if child else None
+
+
+def execute_plan(
+    plans: Sequence[PlannedRun], environment: Mapping[str, str], log: Path, on_event: Callable[[RunEvent], None]
+) -> list[str]:
+    """Execute runs in a child of their own, as RunProcess.execute does."""
+    with RunProcess(environment, log) as process:
+        return process.execute(plans, on_event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from fx_assets.runs.backfill.held import CHECK, TABLE, Held, suspects
 from fx_assets.runs.backfill.survey import Survey
 from fx_assets.runs.backfill.work import Work, with_ancestors
 from fx_assets.runs.plan import PlannedRun, RunEvent
-from fx_assets.runs.start import RunFailed, execute_plan
+from fx_assets.runs.start import RunFailed, RunProcess
 from fx_serving.client.files import atomic_write
 
 FEATURES = "gold/features"
@@ -132,13 +132,13 @@ class Backfill:
                 changed.append(table)
         return changed, unread
 
-    def copy_files(self, tables: Sequence[str], environment: Mapping[str, str], log: Path) -> str:
+    def copy_files(self, tables: Sequence[str], process: RunProcess) -> str:
         """Copy reference files; returns what went wrong, in words. The copies before them then stay in use.
 
         Raises RunFailed where there is none of them yet: nothing could be made of it.
         """
         try:
-            execute_plan([steps.reference_run(list(tables))], environment, log, lambda event: None)
+            process.execute([steps.reference_run(list(tables))], lambda event: None)
         except RunFailed as error:
             if any(reference.newest(self.survey.bronze, table) is None for table in tables):
                 raise
@@ -159,9 +159,7 @@ class Backfill:
         tags = {"fx/command": "backfill"} if self.force else {"fx/command": "backfill", ONLY_MISSING: "true"}
         return PlannedRun(assets=list(part.tables), first=part.first, last=part.last, tags=tags)
 
-    def carry_out(
-        self, plan: Plan, environment: Mapping[str, str], log: Path, follow: Callable[[Sequence[Range]], Tell]
-    ) -> Outcome:
+    def carry_out(self, plan: Plan, process: RunProcess, follow: Callable[[Sequence[Range]], Tell]) -> Outcome:
         """Execute a plan; after a failed run, go on with what does not depend on it.
 
         follow(parts) gives the callback for the events of those runs. Ctrl-C passes through: what was made stays.
@@ -182,7 +180,7 @@ class Backfill:
                 tell(event)
 
             try:
-                execute_plan([self.planned(part) for part in plan.parts], environment, log, note)
+                process.execute([self.planned(part) for part in plan.parts], note)
             except RunFailed as error:
                 outcome.fail(error)
                 self._judge(plan.parts, done, clocks)
@@ -197,13 +195,13 @@ class Backfill:
             outcome.complete = not (plan.parts or self._given_up or found_bad or self.force)
         return outcome
 
-    def make_online(self, environment: Mapping[str, str], log: Path, outcome: Outcome) -> None:
+    def make_online(self, process: RunProcess, outcome: Outcome) -> None:
         """Bring the feature store up to date, and note with which features."""
         newest = self._newest_features()
         if not newest:  # every run failed
             return
         try:
-            execute_plan([steps.online_run()], environment, log, outcome.count)
+            process.execute([steps.online_run()], outcome.count)
         except RunFailed as error:
             outcome.fail(error)
             outcome.complete = False

@@ -12,7 +12,8 @@ import pytest
 
 from fx_assets.configuration import load_configuration
 from fx_assets.runs import execute, timings
-from fx_assets.runs.start import RunFailed
+from fx_assets.runs.plan import RunEvent
+from fx_assets.runs.start import RunFailed, RunProcess
 from fx_assets.runs.steps import ONLINE, TABLES, model_run, monitoring_run, online_run, tables_run
 from tests.fx_assets.runs.location import plan
 from tests.servers.platform import ROOT, living
@@ -132,6 +133,24 @@ def test_seconds_of_each_step_are_kept_for_estimates(runs):
     assert [n for n, _ in kept[timings.RUN]] == [3, 1, 1]
     assert len(kept[timings.START]) == 2
     assert all(seconds >= 0 for measured in kept.values() for _, seconds in measured)
+
+
+def test_a_process_is_kept_for_further_runs_until_one_fails(runs):
+    children = set()
+
+    def look(_: RunEvent) -> None:
+        children.update(child.pid for child in psutil.Process().children() if "fx_assets.runs.execute" in child.cmdline())
+
+    with RunProcess(runs.variables, runs.log) as process:
+        process.execute([plan("checked"), plan("checked")], look)
+        process.execute([plan("checked")], look)
+        assert len(children) == 1
+        assert len(timings.read(runs.home)[timings.START]) == 1
+        with pytest.raises(RunFailed, match="The whole log: "):
+            process.execute([plan("broken")], look)
+        assert len(process.execute([plan("checked")], look)) == 1
+        assert len(children) == 2
+    assert not living([psutil.Process(pid) for pid in children if psutil.pid_exists(pid)])
 
 
 def test_a_failed_run_is_not_measured(runs):
