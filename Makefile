@@ -38,13 +38,7 @@ $(LOCKED):
 	@python="$$(.ci/find-python "$(PYTHON)")"; \
 	echo "Setting up $(VENV) with $$("$$python" --version) from requirements.lock; this takes a few minutes, once."; \
 	rm -rf $(VENV); "$$python" -m venv $(VENV)
-	@total="$$(grep -cE '^[a-z0-9]' requirements.lock)"; log=$(VENV)/install.log; \
-	$(BIN)/python -m pip install --no-input --progress-bar off --no-deps --no-compile --require-hashes -r requirements.lock 2>&1 \
-	  | tee "$$log" | awk -v total="$$total" ' \
-	      /^(Collecting|Processing) / { if (++n % 40 == 0) { printf "  fetched %d of %d packages\n", n, total; fflush() } } \
-	      /^Installing collected packages/ { print "  installing"; fflush() }' \
-	  || { grep -vE '^(Collecting|Processing|WARNING: Location|  Using|  Downloading|Requirement|Ignoring)' "$$log" | tail -n 20; \
-	       echo "Installing failed; the whole output is in $$log. Run make again once the cause is mended."; exit 1; }
+	@.ci/install $(VENV) requirements.lock
 	@echo "  compiling"; $(BIN)/python -m compileall -q -j 0 $(VENV)/lib > $(VENV)/compile.log || true  # on all cores; templates fail
 	@touch $@
 
@@ -83,21 +77,39 @@ format: $(READY) ## Apply the formatter and the safe fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-.PHONY: lint
+LINTS := lint-format lint-code lint-types lint-imports lint-definitions
+
+.PHONY: lint $(LINTS)
 lint: $(READY) ## Format, lint, types, import contracts, code locations
+	@$(MAKE) -j 2 $(LINTS)
+
+lint-format:
 	@echo "ruff format"; $(BIN)/ruff format --check --quiet --output-format concise . \
 	  || { echo "Run: make format"; exit 1; }
+
+lint-code:
 	@echo "ruff check"; $(BIN)/ruff check --quiet --output-format concise .
+
+lint-types:
 	@echo "pyright"; $(BIN)/pyright --pythonpath $(BIN)/python
+
+lint-imports:
 	@echo "lint-imports"; $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log 2>&1 \
 	  || { cat $(VENV)/lint-imports.log; exit 1; }
+
+lint-definitions:
 	@echo "dagster definitions validate"; \
 	home="$$(mktemp -d)"; trap 'rm -rf "$$home"' EXIT; cp deploy/dagster.yaml "$$home/"; \
 	DAGSTER_HOME="$$home" FX_HOME="$$home/fx" $(BIN)/dagster definitions validate -w workspace.yaml \
 	  > $(VENV)/definitions.log 2>&1 || { tail -n 40 $(VENV)/definitions.log; exit 1; }
 
+.PHONY: kernels
+kernels: # The machine code of the numba kernels: once, before each of several test processes would make it
+	@echo "compiling the kernels"; $(BIN)/python -m tests.compiled
+
 .PHONY: test
-test: lint ## Everything lint checks, then all tests
+test: $(READY) ## Everything lint checks, then all tests
+	@$(MAKE) -j 2 kernels $(LINTS)
 	@# By file, since the fixtures of a file are dear; what starts the whole platform runs alone, on all cores.
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -q -m "not demo" $(PYTEST_ARGS)
 	@$(BIN)/pytest -q -m demo $(PYTEST_ARGS)

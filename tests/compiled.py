@@ -17,3 +17,7 @@ def compile_kernels() -> None:
     parts = [pd.read_parquet(sample / f"{name}_H1.parquet").head(5) for name in PAIRS]
     bars = pd.concat([part.assign(instrument=name) for name, part in zip(PAIRS, parts, strict=True)])
     compute_features(bars.assign(bid_close=bars["close"], ask_close=bars["close"]))
+
+
+if __name__ == "__main__":
+    compile_kernels()

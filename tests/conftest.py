@@ -6,6 +6,7 @@ Fixtures of one area belong into that area's conftest.py.
 import os
 import shutil
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -67,9 +68,12 @@ def program() -> Callable[[str, str], str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: begun last, one of them would be waited for alone."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with slow tests come first, the slowest before the others: begun last, it would be waited for alone."""
+    seconds: dict[Path, float] = {}
+    for item in items:
+        if marker := item.get_closest_marker("slow"):
+            seconds[item.path] = max(seconds.get(item.path, 0), *marker.args, 10)
+    items.sort(key=lambda item: -seconds.get(item.path, 0))
 
 
 def _fail_if_skipped(report: pytest.CollectReport | pytest.TestReport) -> None:

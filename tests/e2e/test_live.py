@@ -26,7 +26,7 @@ from fx_serving.client.clock import parse_utc
 from tests.servers.platform import FX, ROOT, Platform, environment, fx, start_platform
 from tests.servers.serving import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow(480), pytest.mark.timeout(1200)]
 
 START, ROLLOVER, END = (f"2022-01-12T{at}Z" for at in ("21:57:30", "22:00:00", "22:02:30"))
 ENDED, BEGUN = "2022-01-11", "2022-01-12"

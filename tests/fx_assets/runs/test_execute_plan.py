@@ -139,7 +139,9 @@ def test_a_process_is_kept_for_further_runs_until_one_fails(runs):
     children = set()
 
     def look(_: RunEvent) -> None:
-        children.update(child.pid for child in psutil.Process().children() if "fx_assets.runs.execute" in child.cmdline())
+        children.update(
+            child.pid for child in psutil.Process().children() if "fx_assets.runs.execute" in child.cmdline()
+        )
 
     with RunProcess(runs.variables, runs.log) as process:
         process.execute([plan("checked"), plan("checked")], look)
