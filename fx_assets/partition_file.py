@@ -7,7 +7,6 @@ The Arrow schema is left out, which keeps narrow partitions small: every type of
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +23,7 @@ STAMP_KEY = b"fx.stamp"
 FOOTER_SIZE = 1 << 16  # what is read at first: the footer of a hundred columns takes about 20 kB
 _MAGIC = b"PAR1"
 _COMPRESSION = {True: "none", False: "snappy"}  # by whether it is a floating-point column
+_BATCH = 1 << 16  # values that the encoder takes at a time: a whole session, and not a thousand
 _UTC = pa.timestamp("us", tz="UTC")
 
 
@@ -33,6 +33,9 @@ def arrow_table(columns: Mapping[str, np.ndarray]) -> pa.Table:
 
 
 def _array(name: str, values: np.ndarray) -> pa.Array:
+    if values.dtype.kind == "f":
+        # A sum is NaN if any of them is: where none is, Arrow need not look at each of them again.
+        return pa.array(values, from_pandas=bool(np.isnan(values.sum())))
     kind = {"M": _UTC, "O": pa.string()}.get(values.dtype.kind)
     try:
         return pa.array(values, type=kind, from_pandas=True)
@@ -42,34 +45,39 @@ def _array(name: str, values: np.ndarray) -> pa.Array:
 
 def encode(table: pa.Table, stamp: Stamp | None = None) -> bytes:
     """The file of one partition. The same table and stamp give the same bytes."""
-    buffer = pa.BufferOutputStream()
-    compression: Any = {field.name: _COMPRESSION[pa.types.is_floating(field.type)] for field in table.schema}
-    keyed: Any = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
-    with pq.ParquetWriter(
-        buffer,
-        table.schema,
-        compression=compression,
-        use_dictionary=_text_columns(table),
-        write_statistics=keyed,  # of what rows are looked for by; nobody filters by a figure
-        store_schema=False,
-    ) as writer:
-        writer.write_table(table)
-        if stamp is not None:
-            writer.add_key_value_metadata({STAMP_KEY: msgspec.json.encode(stamp)})
-    return buffer.getvalue().to_pybytes()
+    return _file(table, None if stamp is None else msgspec.json.encode(stamp), store_schema=False)
 
 
 def encode_frame(frame: pd.DataFrame) -> bytes:
     """The file of any frame, without a stamp; types that only Arrow knows come back too."""
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="snappy", use_dictionary=_text_columns(table))
-    return buffer.getvalue()
+    # Column by column: the notes for pandas, which are not kept, would take Arrow as long as all the rest.
+    table = pa.table({str(name): _of_series(frame[name]) for name in frame.columns})
+    return _file(table, None, store_schema=True)
 
 
-def _text_columns(table: pa.Table) -> Any:
-    """What use_dictionary takes; its type does not tell that it takes names."""
-    return [field.name for field in table.schema if pa.types.is_string(field.type)] or False
+def _of_series(values: pd.Series) -> pa.Array:
+    floating = isinstance(values.dtype, np.dtype) and values.dtype.kind == "f"
+    return _array(str(values.name), values.to_numpy()) if floating else pa.array(values, from_pandas=True)
+
+
+def _file(table: pa.Table, stamp: bytes | None, *, store_schema: bool) -> bytes:
+    buffer = pa.BufferOutputStream()
+    compression: Any = {field.name: _COMPRESSION[pa.types.is_floating(field.type)] for field in table.schema}
+    keyed: Any = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+    texts: Any = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(
+        buffer,
+        table.schema,
+        compression=compression,
+        use_dictionary=texts or False,
+        write_statistics=keyed,  # of what rows are looked for by; nobody filters by a figure
+        write_batch_size=_BATCH,
+        store_schema=store_schema,
+    ) as writer:
+        writer.write_table(table)
+        if stamp is not None:
+            writer.add_key_value_metadata({STAMP_KEY: stamp})
+    return buffer.getvalue().to_pybytes()
 
 
 def stamp_of(file: pq.ParquetFile) -> Stamp | None:
