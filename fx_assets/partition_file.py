@@ -34,8 +34,8 @@ def arrow_table(columns: Mapping[str, np.ndarray]) -> pa.Table:
 
 def _array(name: str, values: np.ndarray) -> pa.Array:
     if values.dtype.kind == "f":
-        # A sum is NaN if any of them is: where none is, Arrow need not look at each of them again.
-        return pa.array(values, from_pandas=bool(np.isnan(values.sum())))
+        # Where nothing is missing, which numpy sees faster, Arrow takes them as they are.
+        return pa.array(values, from_pandas=bool(np.isnan(values).any()))
     kind = {"M": _UTC, "O": pa.string()}.get(values.dtype.kind)
     try:
         return pa.array(values, type=kind, from_pandas=True)
