@@ -137,8 +137,9 @@ class Lake:
             where = self.where(table, key)
             try:
                 source = f"{self.url}/{where}" if self._local else pa.BufferReader(self.store.read(where))
-                with _whole(f"{self.url}/{where}"), pq.ParquetFile(source) as file:
+                with _whole(f"{self.url}/{where}"), pq.ParquetFile(source, pre_buffer=False) as file:
                     # One file, without the dataset layer, which would add the folder's name as a column.
+                    # Nothing is fetched ahead: it is in memory already, or in the page cache.
                     return key, (file.read(columns=columns, use_threads=False), stamp_of(file))
             except FileNotFoundError:
                 return key, None

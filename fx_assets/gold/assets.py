@@ -95,12 +95,14 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
             return join.known_news(whole, inputs.news, list(NEWS_SIGNALS), (of_bars, of_news))
 
         def compute(keys: list[str]) -> Computed:
+            silver = {group: groups[group].own(keys) for group in SILVER_GROUPS}
             # Only the lags look at earlier sessions: of these, nothing else is read.
-            narrow = join.side_by_side(
-                *(groups[group].read(keys, [*join.KEYS, *names]) for group, names in lagged.items())
-            )
-            own = [*(groups[group].own(keys) for group in SILVER_GROUPS), market.own(keys)]
-            inputs = FeatureInputs(narrow, own, news.own(keys))
+            lagging = []
+            for group, names in lagged.items():
+                columns = [*join.KEYS, *names]
+                earlier = groups[group].neighbours(keys, columns)
+                lagging.append(pd.concat([earlier, silver[group][columns]], ignore_index=True))
+            inputs = FeatureInputs(join.side_by_side(*lagging), [*silver.values(), market.own(keys)], news.own(keys))
             rows = make(keys, inputs)
 
             def problems(key: str, made: pd.DataFrame) -> list[str] | None:

@@ -75,6 +75,11 @@ class TableReader(Reader):
         """`keys` alone."""
         return self._frame(list(keys), columns)
 
+    def neighbours(self, keys: Sequence[str], columns: list[str] | None = None) -> pd.DataFrame:
+        """The neighbours of `keys` alone."""
+        own = set(keys)
+        return self._frame([key for key in self.wanted(keys) if key not in own], columns)
+
     def _frame(
         self, keys: list[str], columns: list[str] | None, partly: Mapping[str, Sequence[str]] | None = None
     ) -> pd.DataFrame:

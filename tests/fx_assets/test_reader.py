@@ -25,3 +25,18 @@ def test_each_instrument_is_read_and_computed_with_its_own_history(tmp_path):
         alone = by_session(keys, own[symbol], means, sessions, {"mean": WINDOW}, CALENDAR)
         rows = found[found["instrument"] == symbol].reset_index(drop=True)
         pd.testing.assert_frame_equal(rows, alone, check_exact=True)
+
+
+def test_own_sessions_and_their_neighbours_are_what_is_read_together(tmp_path):
+    lake = Lake(tmp_path)
+    fill(lake)
+    keys = [CALENDAR[8], CALENDAR[10]]  # the one between them is a neighbour
+    reader = TableReader(lake, CLOSES, Input(SOURCE, 2), CALENDAR, lake.stamps(SOURCE, CALENDAR))
+    columns = ["instrument", "time"]
+    apart = pd.concat([reader.neighbours(keys, columns), reader.own(keys, columns)])
+    assert sorted(set(session_keys(reader.neighbours(keys)["time"]))) == [CALENDAR[n] for n in (6, 7, 9)]
+    whole = reader.read(keys, columns)
+    order = {"by": ["time", "instrument"], "ignore_index": True}
+    pd.testing.assert_frame_equal(apart.sort_values(**order), whole.sort_values(**order))
+    alone = TableReader(lake, CLOSES, Input(SOURCE), CALENDAR, lake.stamps(SOURCE, CALENDAR))
+    assert alone.neighbours(keys, columns).empty
