@@ -5,6 +5,7 @@ checks it accepts nothing else.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -74,7 +75,10 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
 
 def with_available_at(features: pd.DataFrame, bar_minutes: dict[str, int]) -> pd.DataFrame:
     """The bar's close as the first moment its features can be known."""
-    codes, names = pd.factorize(features["instrument"])
-    lengths = np.array([bar_minutes[name] for name in names], dtype=np.int64) * MINUTE_US
-    length = pd.TimedeltaIndex(lengths[codes].view("timedelta64[us]"))
+    if len(set(bar_minutes.values())) == 1:  # nearly always; names are slow to number
+        length: Any = np.timedelta64(next(iter(bar_minutes.values())) * MINUTE_US, "us")
+    else:
+        codes, names = pd.factorize(features["instrument"])
+        lengths = np.array([bar_minutes[name] for name in names], dtype=np.int64) * MINUTE_US
+        length = pd.TimedeltaIndex(lengths[codes].view("timedelta64[us]"))
     return with_columns(features, {"available_at": (pd.DatetimeIndex(features["time"]) + length).array})

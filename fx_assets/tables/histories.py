@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -78,9 +77,12 @@ def _taken(frame: pd.DataFrame, rows: np.ndarray, windows: Mapping[str, int], kn
 
 
 def _instruments(column: pd.Series) -> Iterable[tuple[int, int]]:
-    codes, _ = pd.factorize(column)
-    edges = (np.flatnonzero(np.diff(codes)) + 1).tolist()
-    return pairwise([0, *edges, len(codes)])
+    """Where each instrument's rows begin and end; they are sorted, so that only the ends are looked for."""
+    names, start = column.to_numpy(), 0
+    while start < len(names):
+        end = int(np.searchsorted(names, names[start], side="right"))
+        yield start, end
+        start = end
 
 
 def _bounds(key: str, all_week: bool) -> tuple[int, int]:

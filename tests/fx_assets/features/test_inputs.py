@@ -14,6 +14,7 @@ from fx_assets.features import (
     max_window,
     specs,
 )
+from fx_assets.features.blocks import ordered_bars
 from tests.fx_assets.features.conftest import made_reference
 
 ROWS = 1200
@@ -174,3 +175,14 @@ def test_unusable_bars_are_refused(make):
     for bad in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(DataError, match="not a positive number"):
             compute_features(bars.assign(low=bars["low"].where(bars.index != 3, bad)))
+
+
+@pytest.mark.parametrize("instruments", [1, 3])
+def test_bars_in_any_order_are_the_same_bars(instruments):
+    rng, times = np.random.default_rng(2), pd.date_range("2024-01-01", periods=50, freq="1min", tz="UTC", unit="us")
+    names = [f"AA{chr(65 + n)}_USD" for n in range(instruments)]
+    bars = pd.DataFrame({"instrument": np.repeat(names, 50), "time": np.tile(times, instruments)})
+    bars = bars.assign(**{name: rng.uniform(1, 2, len(bars)) for name in ("open", "high", "low", "close")})
+    stored = bars.sort_values(["time", "instrument"])
+    for given in (bars, stored, bars.sample(frac=1.0, random_state=1)):
+        pd.testing.assert_frame_equal(ordered_bars(given), bars)
