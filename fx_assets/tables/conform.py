@@ -31,12 +31,12 @@ class Sessions:
         """How many rows a session has."""
         return self.slices[key].stop - self.slices[key].start
 
-    def frame(self, key: str) -> pd.DataFrame:
-        """One session as a frame that conforms to the schema."""
-        part = {name: values[self.slices[key]] for name, values in self.columns.items()}
-        frame = pd.DataFrame(part, copy=False)
+    def frame(self, key: str, names: Sequence[str] | None = None) -> pd.DataFrame:
+        """One session as a frame that conforms to the schema. names: a selection of its columns."""
+        wanted = self.columns if names is None else [name for name in self.columns if name in names]
+        frame = pd.DataFrame({name: self.columns[name][self.slices[key]] for name in wanted}, copy=False)
         for column in self.schema.columns:
-            if column.dtype == UTC_TIME:
+            if column.dtype == UTC_TIME and column.name in frame.columns:
                 frame[column.name] = frame[column.name].dt.tz_localize("UTC")
         return frame
 

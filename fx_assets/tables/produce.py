@@ -56,7 +56,8 @@ class Partition:
 
 @dataclass
 class Staged:
-    """A table's partitions that wait to be shown, sorted by session. sample: the newest session with rows, for a plot.
+    """A table's partitions that wait to be shown, sorted by session. sample: the newest session with rows, for a plot,
+    where the schema has one; its key and that column.
 
     invalid: what the schema says, by session; also among each partition's problems.
     """
@@ -184,6 +185,6 @@ class Production:
             )
             if key in job.invalid:
                 staged.invalid[key] = job.invalid[key]
-        filled = [key for key in job.keys if job.sessions.rows(key)]
-        if filled and (staged.sample is None or staged.sample[0] < filled[-1]):
-            staged.sample = filled[-1], job.sessions.frame(filled[-1])
+        filled, shown = [key for key in job.keys if job.sessions.rows(key)], job.sessions.schema.plot
+        if shown is not None and filled and (staged.sample is None or staged.sample[0] < filled[-1]):
+            staged.sample = filled[-1], job.sessions.frame(filled[-1], [*job.sessions.schema.key, shown])
