@@ -240,7 +240,7 @@ def test_the_shipped_files_are_valid_and_share_defaults():
     configuration = load_configuration()
     assert list(configuration.instruments.instruments) == ["GBP_USD", "USD_JPY", "AUD_USD", "USD_CAD"]
     assert {i.granularity for i in configuration.instruments.instruments.values()} == {"H1"}
-    assert len(configuration.models.models["move_60m"].candidates) == 3
+    assert len(configuration.models.models["move_60m"].candidates) == 4
     assert configuration.model_instruments("move_60m") == tuple(configuration.instruments.instruments)
 
 
