@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # The names carry the content of the file, so that a checkout with new file times does not install again.
 LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
-LOCKED_EXTRAS := platform binance ib yahoo s3 redis dask dev
+LOCKED_EXTRAS := platform binance ib yahoo s3 redis postgres dask dev
 # Twice the cores of the smallest supported machine: many tests wait, for a slow source or for a bar to close.
 PYTEST_WORKERS ?= 4
 PYTEST_ARGS ?=
@@ -63,8 +63,8 @@ demo: $(READY) ## The whole platform on the sample data, from bronze files to pr
 	@$(BIN)/fx demo
 
 .PHONY: soak
-soak: $(READY) ## The repeated tests (kills, properties) with their full counts
-	@FX_SOAK=1 $(BIN)/pytest -q tests/chaos tests/property $(PYTEST_ARGS)
+soak: $(READY) ## The repeated tests (kills, simulations, properties) with their full counts
+	@FX_SOAK=1 $(BIN)/pytest -q tests/chaos tests/property tests/contract tests/fx_serving tests/hostile $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(READY) ## Speed of the data path and of the service, as tables

@@ -15,7 +15,7 @@ from benchmarks.report import Figure
 from fx_serving.client.bundle import FeatureRef, LabelInfo, Manifest, schema_hash, sha256_file, write_manifest
 from fx_serving.client.home import Stores
 from fx_serving.client.snapshot import FeatureBlob
-from tests.servers.serving import CLOCK, start_service, to_onnx
+from tests.servers.serving import CLOCK, outlier_profile, start_service, to_onnx
 
 FEATURES, ROUNDS, DEPTH = 176, 160, 2  # the size of the sample's model
 WARM_UP, REQUESTS = 300, 3000
@@ -39,6 +39,7 @@ def export(stores: Stores) -> None:
     expected = trained.predict(xgboost.DMatrix(x[:8])).tolist()
     golden = {"rows": x[:8].tolist(), "expected": expected, "tolerance": 1e-5}
     (folder / "golden.json").write_bytes(msgspec.json.encode(golden))
+    (folder / "outlier.json").write_bytes(msgspec.json.encode(outlier_profile(FEATURES)))
     names = [f"feature_{n}" for n in range(FEATURES)]
     features = [FeatureRef(name, VIEW) for name in names]
     manifest = Manifest(
@@ -50,7 +51,7 @@ def export(stores: Stores) -> None:
         features=features,
         schema_hash=schema_hash(features),
         max_feature_age_s={VIEW: 7200},
-        files={name: sha256_file(folder / name) for name in ("model.onnx", "golden.json")},
+        files={name: sha256_file(folder / name) for name in ("model.onnx", "golden.json", "outlier.json")},
         created_at=datetime.now(UTC),
     )
     write_manifest(folder, manifest)

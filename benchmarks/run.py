@@ -1,6 +1,7 @@
 """python -m benchmarks.run [--only SECTION ...] [--out FILE]: measure, print a table, write JSON. About three minutes.
 
-study, training, minutes and years are measured only when they are named: they take minutes, and a quiet machine.
+study, training, minutes, years, rollouts and serving are measured only when named: they take minutes, and a quiet
+machine.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ SECTIONS = (
     "tables",
     "events",
     "predict",
+    "prediction_log",
     "oanda",
     "feature_store",
 )
-HEAVY = ("study", "training", "minutes", "years")
+HEAVY = ("study", "training", "minutes", "years", "rollouts", "serving")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from fx_assets.archive import assets as archive
-from fx_assets.automation import retraining
+from fx_assets.automation import retraining, rollouts
 from fx_assets.automation import schedules as model_schedules
 from fx_assets.bronze import assets as bronze
 from fx_assets.bronze import reference_assets
@@ -48,6 +48,7 @@ def build_definitions(
     lake = Lake(where)
     tables = Tables.of(configuration, lake)
     training_jobs = retraining.jobs(configuration)
+    rollout_jobs = rollouts.jobs(configuration)
     batch_jobs = model_schedules.jobs(configuration)
     strategy_jobs = strategy_schedules.jobs(configuration)
     unmade_check, unmade_schedule = failed_partitions.build(configuration, tables.partitions)
@@ -82,7 +83,7 @@ def build_definitions(
             "mlflow": mlflow_resource(stores.home),
             **(resources or {}),
         },
-        jobs=[*training_jobs, *batch_jobs, *strategy_jobs, freshness_job, *live_jobs],
+        jobs=[*training_jobs, *rollout_jobs, *batch_jobs, *strategy_jobs, freshness_job, *live_jobs],
         schedules=[
             unmade_schedule,
             news_clock_schedule,
@@ -94,6 +95,7 @@ def build_definitions(
         ],
         sensors=[
             retraining.drift_sensor(configuration, stores, training_jobs),
+            *rollouts.sensors(configuration, stores, rollout_jobs),
             dead_runs_sensor(),
             *(live.build_sensor(configuration, stores, job) for job in live_jobs),
             *(live_retention.build_sensor(configuration) for _ in live_jobs),

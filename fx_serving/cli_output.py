@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 console = Console()
-_COLOURS = {"succeeded": "green", "rolled_back": "red", "failed": "red", "aborted": "yellow"}
+_COLOURS = {
+    "succeeded": "green",
+    "concluded": "green",
+    "rolled_back": "red",
+    "failed": "red",
+    "aborted": "yellow",
+    "superseded": "yellow",
+}
+_VERDICTS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "off": "dim"}
 
 
 def _age(seconds: float | None) -> str:
@@ -30,9 +39,52 @@ def prediction(answer: dict[str, Any]) -> None:
     slot = answer["slot"] + (" (the candidate failed)" if answer["fell_back"] else "")
     table.add_row("model", f"{answer['model']} version {answer['model_version']}, {slot}")
     table.add_row("feature age", _age(answer["feature_age_s"]))
+    if answer.get("outlier_score") is not None:
+        share = f"{answer['outlier_score']:.0%} of the training rows are closer to the rest"
+        table.add_row("outlier score", share)
     table.add_row("prediction id", answer["prediction_id"])
     table.add_row("features", f"{len(answer['features_used'])} values; --show-features lists them")
     console.print(table)
+    _explanation(answer)
+
+
+def _explanation(answer: dict[str, Any]) -> None:
+    """Which features made the answer, where that was asked."""
+    if answer.get("explanation_note"):
+        console.print(answer["explanation_note"], style="yellow")
+    found = answer.get("explanation")
+    if not found:
+        return
+    table = Table("feature", "value", "contribution", title=f"by {found['method']}, in log odds", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for one in found["contributions"]:
+        table.add_row(one["feature"], f"{one['value']:.6g}", f"{one['contribution']:+.4f}")
+    console.print(table)
+
+
+def predictions(answer: dict[str, Any]) -> None:
+    """Predictions of many instruments."""
+    table = Table("instrument", "answer", "probability", "outlier", "model", "slot", "feature age", "prediction id")
+    for one in answer["predictions"]:
+        if "error" in one:
+            table.add_row(one["instrument"] or "-", f"[red]{escape(one['error']['detail'])}[/red]", *["-"] * 6)
+            continue
+        table.add_row(
+            one["instrument"],
+            f"[bold]{one['label']}[/bold]",
+            f"{one['prediction']:.4f}",
+            _number(one.get("outlier_score"), ".2f"),
+            f"{one['model']} {one['model_version']}",
+            one["slot"],
+            _age(one["feature_age_s"]),
+            one["prediction_id"],
+        )
+    console.print(table)
+    for one in answer["predictions"]:
+        if one.get("explanation") or one.get("explanation_note"):
+            console.print(one["instrument"], style="bold")
+            _explanation(one)
 
 
 def features(used: dict[str, float]) -> None:
@@ -46,7 +98,11 @@ def features(used: dict[str, float]) -> None:
 
 def feedback(answer: dict[str, Any]) -> None:
     """One receipt."""
-    console.print(f"recorded as {answer['feedback_id']}")
+    known = "known already, as" if answer.get("status") == "known" else "recorded as"
+    late = " (late)" if answer.get("late") else ""
+    console.print(f"{known} {answer['feedback_id']}{late}")
+    if answer.get("note"):
+        console.print(answer["note"], style="yellow")
 
 
 def traffic(answer: dict[str, Any]) -> None:
@@ -89,26 +145,28 @@ def rollouts(answer: list[dict[str, Any]]) -> None:
             f"[{colour}]{one['state']}[/{colour}]",
             f"{one['weight']:g}",
             one["created_at"][:19],
-            one["reason"] or "",
+            escape(one["reason"] or ""),
         )
     console.print(table)
 
 
 def rollout(answer: dict[str, Any]) -> None:
-    """One rollout: state, steps, events."""
+    """One rollout: state, steps, gates, events."""
     colour = _COLOURS.get(answer["state"], "cyan")
+    kind = {"ab": "experiment"}.get(answer["kind"], "dry run" if answer["dry_run"] else "rollout")
     console.print(
-        f"rollout {answer['id']}: {answer['model']} {answer['from_version'] or '(none)'} -> "
+        f"{kind} {answer['id']}: {answer['model']} {answer['from_version'] or '(none)'} -> "
         f"{answer['version']}  "
-        f"[{colour}]{answer['state']}[/{colour}]  {answer['weight']:g} %"
+        f"[{colour}]{answer['state']}[/{colour}]  {answer['weight']:g} %{_waits(answer)}"
     )
     if answer["reason"]:
-        console.print(answer["reason"])
+        console.print(answer["reason"], markup=False)
     if answer["steps"]:
-        table = Table("share %", "started", "requests", "errors", "p99 ms", "outcome")
+        table = Table("share %", "instruments", "started", "requests", "errors", "p99 ms", "outcome")
         for step in answer["steps"]:
             table.add_row(
                 f"{step['weight']:g}",
+                ", ".join(step["instruments"]) if step["instruments"] else "all",
                 step["started_at"][:19],
                 str(step["requests"]),
                 str(step["errors"]),
@@ -116,5 +174,59 @@ def rollout(answer: dict[str, Any]) -> None:
                 step["outcome"] or "running",
             )
         console.print(table)
+    gates = [gate for gate in answer["gates"] if gate["verdict"] != "off"]
+    if gates:
+        table = Table("gate", "verdict", "value", "limit", "samples", "why")
+        for gate in gates:
+            colour = _VERDICTS.get(gate["verdict"], "cyan")
+            table.add_row(
+                gate["gate"],
+                f"[{colour}]{gate['verdict']}[/{colour}]",
+                _number(gate["value"], ".4g"),
+                _number(gate["limit"], ".4g"),
+                str(gate["n"]),
+                escape(gate["why"]),
+            )
+        console.print(table)
+    if answer["verdict"]:
+        said = answer["verdict"]
+        console.print(f"verdict: {said.get('winner') or 'none'}; {said.get('why', '')}", markup=False)
     for event in answer["events"]:
-        console.print(f"{event['at'][:19]}  {event['what']}: {event['why']}", style="dim", highlight=False)
+        line = f"{event['at'][:19]}  {event['what']}: {event['why']}"
+        who = "" if event["actor"] == "controller" else f"  [{event['actor']}]"
+        console.print(line + who, style="dim", highlight=False, markup=False)
+
+
+def _waits(answer: dict[str, Any]) -> str:
+    said = ["paused"] if answer["paused"] else []
+    if answer["awaiting"]:
+        said.append(f"waits for {'an approval' if answer['awaiting'] == 'approval' else 'evidence'}")
+    return f"  [yellow]{', '.join(said)}[/yellow]" if said else ""
+
+
+def restored(answer: dict[str, Any]) -> None:
+    """A version that answers again."""
+    console.print(
+        f"{answer['model']}: version {answer['version']} answers again, in place of {answer['replaced']}", markup=False
+    )
+
+
+def audit(records: list[dict[str, Any]]) -> None:
+    """Records of the audit trail."""
+    if not records:
+        console.print("No record yet.")
+        return
+    table = Table("no", "at", "who", "model", "what", "why")
+    for one in records:
+        said = (one["actor"], one["model"] or "-", one["what"], one["why"])
+        table.add_row(str(one["seq"]), one["at"][:19], *map(escape, said))
+    console.print(table)
+
+
+def audit_check(found: dict[str, Any]) -> None:
+    """Whether the audit trail is whole."""
+    if not found["whole"]:
+        console.print(f"record {found['seq']}: {found['why']}", style="red", markup=False)
+        return
+    end = "" if found["head_checked"] else "; nothing tells whether its end was cut off (serving/audit.head is missing)"
+    console.print(f"whole: {found['records']} records, the last {found['hash'][:16]}{end}", highlight=False)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from fx_serving.client.home import fx_home, serving_yaml
+from fx_serving.policy import PolicyStep, RolloutPolicy, Strict
+
+__all__ = ["ConfigError", "PolicyStep", "RolloutPolicy", "ServingConfig", "config_path", "first_problem", "load_config"]
 
 PACKAGED = Path(__file__).parent / "config" / "serving.yaml"
 
@@ -17,50 +21,75 @@ class ConfigError(Exception):
     """serving.yaml cannot be used; the message names file, key, value and remedy."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RolloutPolicy(_Strict):
-    """When a rollout goes on, holds, or goes back. Times in seconds, weights in per cent of traffic."""
-
-    steps: Annotated[tuple[Annotated[float, Field(gt=0, le=100)], ...], Field(min_length=1, max_length=20)] = (
-        5,
-        25,
-        50,
-        100,
-    )
-    window_s: float = Field(default=60, ge=0)
-    min_requests: int = Field(default=50, ge=1)
-    max_error_rate: float = Field(default=0.01, ge=0, le=1)
-    max_p99_ms: float = Field(default=200, gt=0)
-    consecutive_failures: int = Field(default=3, ge=1)
-    hold_timeout_s: float = Field(default=600, gt=0)
-    apply_timeout_s: float = Field(default=60, gt=0)
-
-    @field_validator("steps")
-    @classmethod
-    def _rising_to_all(cls, steps: tuple[float, ...]) -> tuple[float, ...]:
-        if list(steps) != sorted(set(steps)) or steps[-1] != 100:
-            raise ValueError("must rise strictly and end at 100")
-        return steps
-
-
-class SidecarSettings(_Strict):
+class SidecarSettings(Strict):
     """Limits of the process that scores a candidate."""
 
     deadline_ms: float = Field(default=100, gt=0)
     memory_mb: int = Field(default=512, ge=16)
 
 
-class LeaseSettings(_Strict):
+class LeaseSettings(Strict):
     """How often the controller shows that it lives, and how long workers believe it."""
 
     renew_s: float = Field(default=2, gt=0)
-    expire_s: float = Field(default=10, gt=0)
+    expire_s: float = Field(default=8, gt=0)
 
 
-class ServingConfig(_Strict):
+class LimitSettings(Strict):
+    """What one worker takes on, and how long anything may last."""
+
+    max_concurrent: int = Field(default=32, ge=1)
+    body_bytes: int = Field(default=262_144, ge=1024)
+    batch_rows: int = Field(default=1000, ge=1)
+    body_timeout_s: float = Field(default=5, gt=0)
+    deadline_ms: float = Field(default=1000, gt=0)
+    drain_s: float = Field(default=5, ge=0)
+    streams: int = Field(default=16, ge=0)
+
+
+class LogSettings(Strict):
+    """Where answered predictions go after the segments, and how long both are kept."""
+
+    ingest: bool = True
+    ingest_every_s: float = Field(default=1, gt=0)
+    keep_segments_days: float = Field(default=7, gt=0)
+    keep_rows_days: float = Field(default=400, gt=0)
+
+
+class FeedbackSettings(Strict):
+    """How feedback is judged."""
+
+    late_after_s: float = Field(default=604_800, gt=0)
+
+
+class AccessSettings(Strict):
+    """Who may ask, from where, how often, and over which encryption. Tokens are made by `fx token create`."""
+
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/*\s]+$")], ...] = ()
+    allowed_hosts: tuple[Annotated[str, Field(pattern=r"^[^/*\s]+$")], ...] = ()
+    rate_per_s: float = Field(default=0, ge=0)
+    rate_burst: int = Field(default=0, ge=0)
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key belong together: give both, or neither")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca asks clients for certificates, which needs tls_cert and tls_key")
+        return self
+
+
+class ModelSettings(Strict):
+    """What differs for one model: limits on its features' age (view -> seconds), and its rollout policy."""
+
+    max_feature_age_s: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    rollout: dict[str, Any] = Field(default_factory=dict)
+
+
+class ServingConfig(Strict):
     """The whole of serving.yaml."""
 
     host: str = "127.0.0.1"
@@ -70,9 +99,40 @@ class ServingConfig(_Strict):
     routing_key: Literal["request_id", "instrument"] = "request_id"
     log_flush_ms: float = Field(default=200, ge=1, le=1000)
     feature_blobs: Literal["folder", "redis"] = "folder"
+    max_active_rollouts: int = Field(default=4, ge=1)
+    keep_hot_s: float = Field(default=86_400, ge=0)
     sidecar: SidecarSettings = SidecarSettings()
     lease: LeaseSettings = LeaseSettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
+    access: AccessSettings = AccessSettings()
     rollout: RolloutPolicy = RolloutPolicy()
+    models: dict[str, ModelSettings] = Field(default_factory=dict)
+
+    @field_validator("models", mode="after")
+    @classmethod
+    def _policies_hold(cls, models: dict[str, ModelSettings], info: ValidationInfo) -> dict[str, ModelSettings]:
+        """Each model's policy is checked with the default it changes, at the start and not at its first rollout."""
+        default = info.data.get("rollout")
+        if isinstance(default, RolloutPolicy):
+            for name, settings in models.items():
+                try:
+                    changed_policy(default, settings.rollout)
+                except ValidationError as error:
+                    key, value, problem = first_problem(error)
+                    raise ValueError(f"{name}.rollout.{key}: {value!r}: {problem}") from None
+        return models
+
+    def policy(self, model: str, overrides: Mapping[str, Any] | None = None) -> RolloutPolicy:
+        """The policy in force: `rollout`, changed by the model's own, changed by the request's (ValidationError)."""
+        own = self.models[model].rollout if model in self.models else {}
+        return changed_policy(self.rollout, {**own, **(overrides or {})})
+
+
+def changed_policy(policy: RolloutPolicy, changes: Mapping[str, Any]) -> RolloutPolicy:
+    """The policy with some settings replaced; ValidationError where the result does not hold."""
+    return RolloutPolicy.model_validate(policy.model_dump(mode="json") | dict(changes))
 
 
 def config_path(home: Path | None = None) -> Path:
@@ -100,8 +160,7 @@ def load_config(home: Path | None = None) -> ServingConfig:
         return ServingConfig.model_validate(content)
     except ValidationError as error:
         key, value, problem = first_problem(error)
-        if "Extra inputs" in problem:
-            problem = "no such setting"
+        problem = problem.replace("Extra inputs are not permitted", "no such setting")
         raise ConfigError(
             f"{path}: {key}: {value!r}: {problem}. Change it, or remove the line for the default (see {PACKAGED})."
         ) from None

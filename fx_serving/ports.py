@@ -30,10 +30,9 @@ def listen(host: str, port: int, has_token: bool) -> socket.socket:
     """
     if not is_loopback(host) and not has_token:
         raise StartError(
-            f"host {host!r} can be reached from other machines and no access control is configured: "
-            "anyone could "
-            "start a rollout. Use 127.0.0.1 (behind a proxy that authenticates), or set "
-            "FX_SERVING_TOKEN to a secret."
+            f"host {host!r} can be reached from other machines and no access control is configured: anyone could "
+            "start a rollout. Make a token first: fx token create NAME --role operate (or set FX_SERVING_TOKEN to a "
+            "secret), or use 127.0.0.1."
         )
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -18,8 +18,10 @@ def setup_logging(name: str) -> None:
         stream=sys.stderr,
         format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s",
     )
-    for noisy in ("httpx", "httpcore", "uvicorn.error", "asyncio"):
+    for noisy in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Its warnings are about requests that are not HTTP: whoever sends them must not fill this host's log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def leave_with_parent(parent: int, server: uvicorn.Server, every_s: float = 0.5) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -12,13 +13,30 @@ from fx_serving.client.files import atomic_write
 
 
 class GreenRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """A candidate: its version, its share of traffic in per cent, the rollout it belongs to (also the hash
-    salt).
+    """A candidate: its version, its share of traffic in per cent, the rollout it belongs to.
+
+    `salt`: of the hash that splits the traffic ("": the rollout's id). `instruments`: the only ones that may go to it
+    (None: all). `shadow`: it also scores, unseen, what blue answers.
     """
 
     version: str
     weight: float
     rollout_id: str
+    salt: str = ""
+    instruments: tuple[str, ...] | None = None
+    shadow: bool = False
+
+    @property
+    def hash_salt(self) -> str:
+        """The salt in force."""
+        return self.salt or self.rollout_id
+
+
+class Standby(msgspec.Struct, frozen=True, kw_only=True):
+    """The version that was blue before: kept loaded until then, so that going back is one assignment."""
+
+    version: str
+    until: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,18 +44,21 @@ class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     blue: str | None = None
     green: GreenRoute | None = None
+    standby: Standby | None = None
 
 
 class RoutingTable(msgspec.Struct, frozen=True, kw_only=True):
     """routing.json.
 
-    `generation` rises with every change of routes; `counter` with every renewal of the lease.
+    `generation` rises with every change of routes; `counter` with every renewal of the lease; `term` with every
+    change of the leading controller: a table of a lower term than one already applied is not followed.
     """
 
     format: Literal[1] = 1
     generation: int
     counter: int
     models: dict[str, ModelRoute]
+    term: int = 0
 
 
 _decoder = msgspec.json.Decoder(RoutingTable)
@@ -89,3 +110,8 @@ def goes_green(salt: str, key: str, weight: float) -> bool:
     A key once in stays in while the weight rises (sticky, monotone).
     """
     return weight >= 100 or position(salt, key) < weight
+
+
+def eligible(route: GreenRoute, instrument: str) -> bool:
+    """Whether the candidate may be asked about `instrument` at all."""
+    return route.instruments is None or instrument in route.instruments

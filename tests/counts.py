@@ -14,6 +14,14 @@ COUNTS = {
     "redis_kills": (4, 40),
     "registry_kills": (16, 200),
     "property_examples": (40, 2000),
+    "rollout_simulations": (40, 1000),
+    "crash_points": (25, 1000),
+    "load_requests": (3000, 100_000),
+    "load_swaps": (4, 100),
+    "split_key_sets": (5, 200),
+    "schemathesis_examples": (20, 500),
+    "ingest_kills": (5, 200),
+    "state_kills": (10, 200),
 }
 
 

@@ -72,7 +72,7 @@ def list_(home: Home = None) -> None:
     stores = _stores(home)
     configuration = load_configuration()
     use_replay_clock(configuration)
-    served = deployed(stores.state_db)
+    served = deployed(stores.state)
     table = Table("model", "profile", "champion", "of session", "expires", "newest", "its gates", "versions", "served")
     known = registry.exists(stores.home)
     for name, entry in configuration.models.models.items():

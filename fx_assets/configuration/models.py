@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, RootModel, field_validator, model_v
 from fx_assets.configuration.base import Strict, Symbol, with_defaults
 from fx_assets.configuration.candidates import Candidate, Search
 from fx_assets.configuration.labels import Label
+from fx_serving.client.policy_keys import POLICY_KEYS
 
 MAX_CHOICES = 120
 
@@ -123,6 +124,16 @@ class Model(Strict):
     deploy: bool = False
     rollout: dict[str, Any] = Field(default_factory=dict)
     seed: int = 7
+
+    @field_validator("rollout")
+    @classmethod
+    def known_settings(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """The service checks the values when it is asked; a misspelt name is told before a model is trained."""
+        if unknown := sorted(set(value) - POLICY_KEYS):
+            raise ValueError(
+                f"{', '.join(unknown)}: no such setting of a rollout. Use {', '.join(sorted(POLICY_KEYS))}"
+            )
+        return value
 
     @field_validator("candidates")
     @classmethod

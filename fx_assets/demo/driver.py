@@ -25,13 +25,16 @@ from fx_assets.stack.ports import free_port
 from fx_assets.stack.stack import Ports, Stack
 from fx_serving.client.bundle import bundle_dir, read_manifest
 from fx_serving.client.home import Stores
+from fx_serving.client.http import FINISHED, ServingClient
 
 MODEL = "move_60m"  # the one that is rolled out
 REJECTED = "direction_60m"
-CHALLENGER = "challenger and its rollout"
+CHALLENGER = "challenger"
+ROLLOUT = "rollout under live traffic"
 BLUE_AGO, GREEN_AGO = 22, 2  # the sessions, counted from the end, that blue and green are trained for
 LIVE_PER_SECOND = 120.0
 RETRAINING_S = 240.0
+ROLLOUT_S = 120.0  # its steps last 16 s, and it holds where requests are missing
 
 _RUN_QUERY = """query Runs($tag: String!) {
   runsOrError(filter: {tags: [{key: "fx/drift_report", value: $tag}]}) {
@@ -147,17 +150,35 @@ def _models(demo: Demo) -> None:
     last = len(plans) - 1
 
     def on_event(event: RunEvent) -> None:
-        # From the moment the bundle is there until the run that rolls it out has ended.
+        # From the moment the bundle is there until its rollout has ended, which no run waits for.
         if event.run == last and event.asset == f"{MODEL}/model_bundle" and event.kind == "materialized":
             traffic.start()
-        elif event.run == last and event.kind == "finished":
-            traffic.stop()
 
     try:
         demo.run(plans, on_event)
+        with demo.phase(ROLLOUT):
+            _await_rollouts(demo)
     finally:
         traffic.stop()
     demo.live = traffic.counts
+
+
+def _await_rollouts(demo: Demo) -> None:
+    """Follow every rollout to its end. Raises FxError where one does not come to any."""
+    console, told = demo.progress.console, ""
+    deadline = time.monotonic() + ROLLOUT_S
+    with ServingClient(demo.stack.addresses["predictions"]) as client:
+        while running := [found for found in client.rollouts() if found["state"] not in FINISHED]:
+            now = f"rollout of version {running[0]['version']}: {running[0]['state']} at {running[0]['weight']:g} %"
+            if now != told:
+                console.print(now, style="dim", highlight=False)
+                told = now
+            if time.monotonic() > deadline:
+                raise FxError(
+                    f"{now} after {ROLLOUT_S:g} s, and no end. "
+                    f"Look: fx up --home {demo.home}, then fx rollout status; logs: {demo.home / 'logs'}"
+                )
+            time.sleep(0.2)
 
 
 def _drift(demo: Demo) -> None:
@@ -179,7 +200,8 @@ def _drift(demo: Demo) -> None:
 
 def _serving_bundle(demo: Demo) -> Path:
     """The bundle of the version that now answers."""
-    routes = httpx.get(demo.stack.addresses["predictions"] + "/traffic", trust_env=False).json()["models"]
+    with ServingClient(demo.stack.addresses["predictions"]) as client:
+        routes = client.traffic()["models"]
     return bundle_dir(demo.stores.bundles, MODEL, routes[MODEL]["blue"]["version"])
 
 

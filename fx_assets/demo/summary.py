@@ -142,8 +142,10 @@ def drift_summary(stores: Stores, model: str, session: str) -> dict[str, Any]:
 
 
 def _rollout(found: Mapping[str, Any]) -> dict[str, Any]:
-    keep = ("id", "model", "version", "from_version", "state", "reason", "created_at", "finished_at", "steps")
-    return {key: found[key] for key in keep}
+    keep = ("id", "model", "version", "from_version", "state", "reason", "created_at", "finished_at")
+    of_step = ("weight", "started_at", "ended_at", "requests", "errors", "error_rate", "p99_ms", "outcome")
+    steps = [{key: step[key] for key in of_step} for step in found["steps"]]
+    return {**{key: found[key] for key in keep}, "steps": steps}
 
 
 def _traffic(counts: Any) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def predict(stores: Stores, lake: Lake, configuration: Configuration, model: str
     when gold/features has no rows.
     """
     try:
-        served = deployed(stores.state_db).get(model)
+        served = deployed(stores.state).get(model)
     except RolloutLogError as error:
         raise StoreError(str(error)) from None
     version = None

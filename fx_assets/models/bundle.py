@@ -1,4 +1,5 @@
-"""Exporting a registered version as the bundle the service loads: ONNX, native model, manifest, golden rows.
+"""Exporting a registered version as the bundle the service loads: ONNX, native model, manifest, golden rows,
+outlier profile.
 
 The folder is built beside its place and renamed into it when its parity check has passed, so that a bundle is
 there whole or not at all.
@@ -20,6 +21,7 @@ import pandas as pd
 from fx_assets.configuration import Configuration
 from fx_assets.errors import StoreError
 from fx_assets.feature_store.repository import ttls
+from fx_assets.models import outlier
 from fx_assets.models.onnx_graph import to_onnx
 from fx_assets.schemas import content_hash
 from fx_serving.client.bundle import (
@@ -133,7 +135,12 @@ def _fill(folder: Path, configuration: Configuration, made: Champion, rows: pd.D
     onnx = to_onnx(predictor, len(features))
     check_parity(onnx, inputs, expected)
     golden = {"rows": inputs.tolist(), "expected": expected.tolist(), "tolerance": TOLERANCE}
-    files = {"model.onnx": onnx, "golden.json": msgspec.json.encode(golden), **_native(predictor)}
+    files = {
+        "model.onnx": onnx,
+        "golden.json": msgspec.json.encode(golden),
+        "outlier.json": msgspec.json.encode(outlier.profile(rows[list(made.features)].to_numpy(np.float32))),
+        **_native(predictor),
+    }
     for name, content in files.items():
         atomic_write(folder / name, content)
     rows.sample(min(REFERENCE_ROWS, len(rows)), random_state=entry.seed).sort_index().to_parquet(

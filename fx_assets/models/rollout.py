@@ -1,9 +1,9 @@
-"""Asking the deployment service for a rollout and following it to its end."""
+"""Asking the deployment service for a rollout, and telling how it went. Nothing here waits for a rollout's end."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,8 +12,6 @@ from fx_serving.client.home import Stores
 from fx_serving.client.http import ServiceError, ServiceUnreachable, ServingClient
 
 DEFAULT_URL = "http://127.0.0.1:8700"
-# The service ends a rollout that finds no evidence by itself; this only bounds a service that died.
-PATIENCE_S = 6 * 3600.0
 
 
 class NoService(Exception):
@@ -30,18 +28,17 @@ def service_url(stores: Stores) -> str:
         return DEFAULT_URL
 
 
-def roll_out(
-    stores: Stores, model: str, version: str, policy: Mapping[str, Any], on_change: Callable[[dict], None]
+def ask_for_rollout(
+    stores: Stores, model: str, version: str, policy: Mapping[str, Any], request_id: str
 ) -> dict[str, Any]:
-    """Start a rollout and wait for its end; returns the service's record of it.
+    """Start a rollout and return the service's record of it at once; the same request_id again starts no second one.
 
     Raises NoService when nobody answers, ServiceError when the service refuses.
     """
     url = service_url(stores)
     with ServingClient(url) as client:
         try:
-            started = client.start_rollout(model, version, dict(policy) or None)
-            return client.wait_rollout(started["id"], PATIENCE_S, on_change)
+            return client.start_rollout(model, version, dict(policy) or None, request_id=request_id)
         except ServiceUnreachable as error:
             raise NoService(
                 f"{model} version {version} is promoted but not deployed: no deployment service at {url} ({error}). "
@@ -55,10 +52,10 @@ def step_table(rollout: Mapping[str, Any]) -> str:
     for step in rollout["steps"]:
         p99 = "" if step.get("p99_ms") is None else f"{step['p99_ms']:.1f}"
         lines.append(
-            f"| {step['weight']} % | {step['started_at']} | {step.get('ended_at') or ''} "
+            f"| {step['weight']:g} % | {step['started_at']} | {step.get('ended_at') or ''} "
             f"| {step['requests']} | {step['errors']} | {p99} | {step.get('outcome') or ''} |"
         )
     return "\n".join(lines)
 
 
-__all__ = ["NoService", "ServiceError", "roll_out", "service_url", "step_table"]
+__all__ = ["NoService", "ServiceError", "ask_for_rollout", "service_url", "step_table"]

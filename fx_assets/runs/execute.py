@@ -99,7 +99,8 @@ class _ProgressHandler(logging.Handler):
         elif what == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed:
             check = event.asset_check_evaluation_data
             name = f"{'/'.join(check.asset_key.path)}: {check.check_name}"
-            _report(RunEvent(kind="check_failed", run=self.number, text=name))
+            told = f"{name} ({check.description})" if check.description else name
+            _report(RunEvent(kind="check_failed", run=self.number, check=name, text=told))
 
     def measured(self, run_seconds: float) -> dict[str, timings.Measurement]:
         """Seconds and partitions by table; a step that makes several tables is shared among them."""

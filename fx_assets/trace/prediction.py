@@ -8,25 +8,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fx_assets.errors import DataError, MissingData
+from fx_assets.errors import DataError, MissingData, StoreError
 from fx_assets.lake import Lake
 from fx_assets.sessions import session_keys
 from fx_assets.trace.link import Link
+from fx_serving.client import prediction_log
+from fx_serving.client.audit_chain import read_head
 from fx_serving.client.bundle import BundleError, bundle_dir, read_manifest, verify_files
 from fx_serving.client.clock import to_iso
 from fx_serving.client.home import Stores
-from fx_serving.client.prediction_log import PredictionRecord, read_predictions
-from fx_serving.client.rollout_log import RolloutLogError, broken_audit, rollout, rollouts_of
+from fx_serving.client.prediction_log import PredictionLogError, PredictionRecord
+from fx_serving.client.rollout_log import RolloutLogError, rollout, rollouts_of, verify_audit
 from fx_serving.client.scoring import load_scorer
+from fx_serving.client.state_address import describe
 
 FEATURES = "gold/features"
 
 
 def find(stores: Stores, prediction_id: str) -> PredictionRecord:
-    """The record of one prediction. Raises MissingData where the log has none of that id."""
-    for record in read_predictions(stores.predictions):
-        if record.prediction_id == prediction_id:
-            return record
+    """The record of one prediction. Raises MissingData where the log has none of that id, StoreError where the log
+    cannot be read.
+    """
+    try:
+        record = prediction_log.find(stores.predictions, prediction_id)
+    except PredictionLogError as error:
+        raise StoreError(str(error)) from None
+    if record is not None:
+        return record
     raise MissingData(
         f"{stores.predictions}: no prediction {prediction_id}. The id is `prediction_id` of the service's answer; "
         "a model version is written MODEL/VERSION."
@@ -69,26 +77,28 @@ def slot_link(stores: Stores, record: PredictionRecord) -> Link:
     """Slot and rollout: who brought this version into the slot that answered, and an audit trail without a gap."""
     problems: list[str] = []
     found: Mapping[str, Any] | None = None
+    state, where = stores.state, describe(stores.state)
     try:
-        if (seq := broken_audit(stores.state_db)) is not None:
-            problems.append(f"{stores.state_db}: audit record {seq} does not follow from the one before")
+        trail = verify_audit(state, read_head(stores.audit_head))
+        if not trail.whole:
+            problems.append(f"{where}: audit {trail.why}")
         if record.slot == "green":
-            found = rollout(stores.state_db, record.rollout_id or "")
+            found = rollout(state, record.rollout_id or "")
             if found is None:
-                problems.append(f"{stores.state_db}: has no rollout {record.rollout_id}, which the log names")
+                problems.append(f"{where}: has no rollout {record.rollout_id}, which the log names")
             elif found["version"] != record.version:
                 problems.append(f"rollout {found['id']} is of version {found['version']}, not {record.version}")
         else:
             before = [
                 r
-                for r in rollouts_of(stores.state_db, record.model, record.version)
+                for r in rollouts_of(state, record.model, record.version)
                 if pd.Timestamp(r["created_at"]) <= pd.Timestamp(record.logged_at)
-                and r["state"] not in ("rolled_back", "failed", "aborted")
+                and r["state"] not in ("rolled_back", "failed", "aborted", "superseded", "concluded")
             ]
             found = before[0] if before else None
             if found is None:
                 problems.append(
-                    f"{stores.state_db}: no rollout brought {record.model} version {record.version} into service "
+                    f"{where}: no rollout brought {record.model} version {record.version} into service "
                     f"before {to_iso(record.logged_at)}"
                 )
     except RolloutLogError as error:

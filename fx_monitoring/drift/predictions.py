@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fx_assets.errors import DataError
+from fx_assets.errors import DataError, StoreError
 from fx_serving.client.prediction_log import (
     FeedbackRecord,
+    PredictionLogError,
     PredictionRecord,
     read_feedback,
     read_predictions,
@@ -50,10 +51,14 @@ def predictions_frame(directory: Path, start: datetime | None = None, end: datet
     request set itself), f_<feature> for every feature any record holds (NaN where a record has none), and the
     outcome, missing until there is feedback: realized_direction (-1, 0, 1), realized_value, feedback_at.
     Feedback is matched by prediction id, else by instrument and timestamp (and model, if it names one); the
-    latest one received counts. A missing directory, or one without records, gives no rows.
+    latest one received counts. Bare rows of numbers, asked without an instrument, are left out. A missing directory,
+    or one without records, gives no rows. Raises StoreError where the ingested log cannot be read.
     """
-    frame = _frame(read_predictions(directory, since=start, until=end))
-    frame = _with_outcomes(frame, read_feedback(directory))
+    try:
+        named = (record for record in read_predictions(directory, since=start, until=end) if record.instrument)
+        frame = _with_outcomes(_frame(named), read_feedback(directory))
+    except PredictionLogError as error:
+        raise StoreError(str(error)) from None
     return frame.sort_values(["timestamp", "prediction_id"], kind="stable", ignore_index=True)
 
 

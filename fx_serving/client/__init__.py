@@ -6,7 +6,9 @@ files           atomic writes
 bundle          the exported model: manifest, hashes, golden rows
 snapshot        the feature blob that the refresher publishes and the workers read
 blob_store      where the blobs are published: a folder, or Redis
-prediction_log  prediction and feedback records
+prediction_log  prediction, feedback and shadow records: segments and database read as one
+rollout_log     what the controller recorded: rollouts, deployed versions, audit trail
+policy_keys     the names of a rollout policy's settings
 http            ServingClient
 
 Importing this package loads httpx and msgspec only. Nothing here scores a model or opens a port.

@@ -18,6 +18,7 @@ from fx_serving.client.files import atomic_write
 FORMAT = 1
 MANIFEST = "manifest.json"
 GOLDEN = "golden.json"
+OUTLIER = "outlier.json"
 MODEL_FILES = {"onnx": "model.onnx", "xgboost": "model.ubj"}
 NAME_PATTERN = r"^[A-Za-z0-9._-]+$"
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -67,6 +68,18 @@ class Golden(msgspec.Struct, frozen=True):
     rows: list[list[float]]
     expected: list[float]
     tolerance: float = 1e-5
+
+
+class OutlierProfile(msgspec.Struct, frozen=True):
+    """outlier.json: what the training rows look like, in the model's input order.
+
+    A row's distance is the mean of min(((x - center) / scale)**2, 100) over its features; `quantiles` are the 101
+    quantiles (0 % to 100 %) of the training rows' own distances.
+    """
+
+    center: list[float]
+    scale: list[float]
+    quantiles: list[float]
 
 
 def valid_name(text: str) -> bool:
@@ -137,6 +150,18 @@ def read_golden(folder: Path) -> Golden:
     if not golden.rows or len(golden.rows) != len(golden.expected):
         raise BundleError(f"{folder}/{GOLDEN}: needs as many expected values as rows, and at least one.")
     return golden
+
+
+def read_outlier(folder: Path) -> OutlierProfile:
+    """The outlier profile of the bundle in `folder`. Raises BundleError if it cannot be used."""
+    path = Path(folder) / OUTLIER
+    profile: OutlierProfile = _decode(path, OutlierProfile)
+    remedy = "Export the model version again."
+    if not all(scale > 0 for scale in profile.scale):
+        raise BundleError(f"{path}: scale: every one must be above 0. {remedy}")
+    if len(profile.quantiles) != 101 or profile.quantiles != sorted(profile.quantiles):
+        raise BundleError(f"{path}: quantiles: must be 101 rising values. {remedy}")
+    return profile
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:

@@ -63,8 +63,13 @@ class Stores:
 
     @property
     def predictions(self) -> Path:
-        """Prediction and feedback log segments."""
+        """Prediction, feedback and shadow log segments."""
         return self.serving / "predictions"
+
+    @property
+    def predictions_db(self) -> Path:
+        """The ingested prediction log (SQLite)."""
+        return self.predictions / "predictions.db"
 
     @property
     def routing(self) -> Path:
@@ -78,8 +83,35 @@ class Stores:
 
     @property
     def state_db(self) -> Path:
-        """Rollouts, audit records and deployed versions (SQLite)."""
+        """Rollouts, audit records, deployed versions, tokens and leases (SQLite)."""
         return self.serving / "state.db"
+
+    @property
+    def state(self) -> Path | str:
+        """Where the controller keeps its state: the address FX_STATE_URL (it may hold a password: never log it),
+        else the file `state_db`.
+        """
+        return os.environ.get("FX_STATE_URL", "").strip() or self.state_db
+
+    @property
+    def audit_head(self) -> Path:
+        """The newest audit record's number and hash, as this home saw it: a trail cut short shows."""
+        return self.serving / "audit.head"
+
+    @property
+    def evidence(self) -> Path:
+        """What each worker has counted: evidence/<worker>.json."""
+        return self.serving / "evidence"
+
+    @property
+    def tokens(self) -> Path:
+        """The access tokens' hashes, for the workers (0600)."""
+        return self.serving / "tokens.json"
+
+    @property
+    def internal_key(self) -> Path:
+        """The key with which workers and controller speak to each other (0600)."""
+        return self.serving / "internal.key"
 
     @property
     def metrics(self) -> Path:

@@ -5,55 +5,48 @@ No formats, no retries beyond the one reset.
 
 from __future__ import annotations
 
+import json
 import os
-import time
+import ssl
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import httpx
 
 from fx_serving.client.clock import to_iso
+from fx_serving.client.errors import RolloutTimeout, ServiceError, ServiceUnreachable
+from fx_serving.client.rollout_calls import FINISHED, RolloutCalls, query
 
-FINISHED = frozenset({"succeeded", "rolled_back", "failed", "aborted"})
+__all__ = ["FINISHED", "RolloutTimeout", "ServiceError", "ServiceUnreachable", "ServingClient"]
+
 # A connection that was refused, reset or closed without an answer: the worker behind it was killed or
 # restarted.
 _RESETS = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
-
-
-class ServiceError(Exception):
-    """The service answered with an error: `status` (HTTP), `detail` (its own words), `url`."""
-
-    def __init__(self, status: int | None, detail: Any, url: str) -> None:
-        super().__init__(f"{url}: {detail}" if status is None else f"{url}: HTTP {status}: {detail}")
-        self.status = status
-        self.detail = detail
-        self.url = url
-
-
-class ServiceUnreachable(ServiceError):
-    """No answer from the service at all (status None)."""
-
-    def __init__(self, url: str, cause: Exception) -> None:
-        reason = str(cause) or type(cause).__name__
-        super().__init__(None, f"no answer from the prediction service ({reason}). Start it: fx up, or fx serve.", url)
-
-
-class RolloutTimeout(ServiceError):
-    """A rollout had not finished when the caller's patience ended; `rollout` is its last known state."""
-
-    def __init__(self, url: str, rollout: dict[str, Any] | None, timeout_s: float) -> None:
-        state = rollout["state"] if rollout else "unknown"
-        super().__init__(None, f"rollout still {state} after {timeout_s:g} s. It goes on: fx rollout status.", url)
-        self.rollout = rollout
 
 
 def _stamp(value: datetime | str | None) -> str | None:
     return to_iso(value) if isinstance(value, datetime) else value
 
 
-class ServingClient:
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _trusted() -> ssl.SSLContext | bool:
+    """The authorities that https is checked by: FX_SERVING_CA names a file of one's own."""
+    path = os.environ.get("FX_SERVING_CA", "").strip()
+    if not path:
+        return True
+    try:
+        return ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        cause = ValueError(f"FX_SERVING_CA={path}: {error}; name a file of certificates in PEM form")
+        raise ServiceUnreachable("https", cause) from None
+
+
+class ServingClient(RolloutCalls):
     """A connection to one prediction service. Safe to keep; close it or use it as a context manager.
 
     A request whose connection is refused, reset or closed before the answer is sent again exactly once:
@@ -67,7 +60,10 @@ class ServingClient:
         token = token or os.environ.get("FX_SERVING_TOKEN")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # trust_env=False: a proxy setting of the desk must not swallow calls to the own machine.
-        self._http = httpx.Client(base_url=self.base_url, timeout=timeout_s, headers=headers, trust_env=False)
+        verify = _trusted() if self.base_url.startswith("https") else True
+        self._http = httpx.Client(
+            base_url=self.base_url, timeout=timeout_s, headers=headers, trust_env=False, verify=verify
+        )
 
     def __enter__(self) -> ServingClient:
         return self
@@ -88,21 +84,66 @@ class ServingClient:
         key: str | None = None,
         slot: str | None = None,
         request_id: str | None = None,
+        *,
+        explain: bool = False,
     ) -> dict[str, Any]:
         """One prediction.
 
-        `slot` "blue" or "green" forces that slot; `timestamp` is aware or ISO with offset.
+        `slot` "blue" or "green" forces that slot; `timestamp` is aware or ISO with offset. `explain` adds the
+        features that contributed most.
         """
-        body = {
-            "instrument": instrument,
-            "timestamp": _stamp(timestamp),
-            "model": model,
-            "features": dict(features) if features else None,
-            "key": key,
-            "request_id": request_id or uuid.uuid4().hex,
-        }
+        body = _given(
+            instrument=instrument,
+            timestamp=_stamp(timestamp),
+            model=model,
+            features=dict(features) if features else None,
+            key=key,
+            request_id=request_id or uuid.uuid4().hex,
+        )
         path = f"/predict/{slot}" if slot else "/predict"
-        return self._call("POST", path, {k: v for k, v in body.items() if v is not None})
+        return self._call("POST", f"{path}?explain=true" if explain else path, body)
+
+    def predict_many(
+        self,
+        instruments: Sequence[str],
+        *,
+        timestamp: datetime | str | None = None,
+        model: str | None = None,
+        features: Mapping[str, float] | None = None,
+        key: str | None = None,
+        request_id: str | None = None,
+        explain: bool = False,
+    ) -> dict[str, Any]:
+        """Predictions of many instruments: {"predictions": [...], "answered": n}.
+
+        One that cannot be answered is {"error": {"status", "detail"}, "instrument"}; ServiceError where none can.
+        A batch is not explained: with `explain` each instrument is asked by itself.
+        """
+        request_id = request_id or uuid.uuid4().hex
+        shared = _given(
+            timestamp=_stamp(timestamp), model=model, features=dict(features) if features else None, key=key
+        )
+        if not explain:
+            return self._call(
+                "POST", "/predict", {"instruments": list(instruments), "request_id": request_id, **shared}
+            )
+        answers: list[dict[str, Any]] = []
+        refused: ServiceError | None = None
+        for instrument in instruments:
+            try:
+                # The id that the row of a batch would have.
+                answers.append(
+                    self.predict(instrument, request_id=f"{request_id}:{instrument}", explain=True, **shared)
+                )
+            except ServiceUnreachable:
+                raise
+            except ServiceError as error:
+                refused = refused or error
+                answers.append({"error": {"status": error.status, "detail": error.detail}, "instrument": instrument})
+        answered = sum("error" not in answer for answer in answers)
+        if refused and not answered:
+            raise refused
+        return {"predictions": answers, "answered": answered}
 
     def feedback(
         self,
@@ -116,17 +157,40 @@ class ServingClient:
     ) -> dict[str, Any]:
         """Report what happened, for a prediction id, or for an instrument and time.
 
-        Returns its feedback_id.
+        Returns the receipt: feedback_id, status (recorded or known), late, matched.
         """
-        body = {
-            "prediction_id": prediction_id,
-            "instrument": instrument,
-            "timestamp": _stamp(timestamp),
-            "model": model,
-            "realized_direction": realized_direction,
-            "realized_value": realized_value,
-        }
-        return self._call("POST", "/feedback", {k: v for k, v in body.items() if v is not None})
+        body = _given(
+            prediction_id=prediction_id,
+            instrument=instrument,
+            timestamp=_stamp(timestamp),
+            model=model,
+            realized_direction=realized_direction,
+            realized_value=realized_value,
+        )
+        return self._call("POST", "/feedback", body)
+
+    def stream_predictions(self, model: str | None = None, instrument: str | None = None) -> Iterator[dict[str, Any]]:
+        """Answers as the service gives them, without their features, until the service ends the stream.
+
+        A reader that was too slow gets {"dropped": n} in between.
+        """
+        path = query("/stream/predictions", model=model, instrument=instrument)
+        url = self.base_url + path
+        timeout = httpx.Timeout(30.0)  # a quiet stream says every ten seconds that it is there
+        try:
+            with self._http.stream("GET", path, timeout=timeout) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _refused(answer, url)
+                for line in answer.iter_lines():
+                    if line.startswith("data:"):
+                        yield json.loads(line[5:])
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(url, error) from error
+
+    def service(self) -> dict[str, Any]:
+        """What the service is, and where to look further."""
+        return self._call("GET", "/service")
 
     def health(self) -> dict[str, Any]:
         """Status and components."""
@@ -144,6 +208,10 @@ class ServingClient:
             raise
         return True
 
+    def metrics(self) -> str:
+        """Prometheus metrics of all workers."""
+        return self._send("GET", "/metrics").text
+
     def traffic(self) -> dict[str, Any]:
         """Which version gets which share, per model, and the counts so far."""
         return self._call("GET", "/traffic")
@@ -152,59 +220,11 @@ class ServingClient:
         """The newest drift status per model."""
         return self._call("GET", "/drift/status")
 
-    def start_rollout(self, model: str, version: str, policy: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Begin to roll out a version; returns the rollout (its `id`).
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None, repeat: bool = True) -> Any:
+        return self._send(method, path, body, repeat).json()
 
-        409 if one is active for this model.
-        """
-        body: dict[str, Any] = {"model": model, "version": version, "request_id": uuid.uuid4().hex}
-        if policy:
-            body["policy"] = dict(policy)
-        return self._call("POST", "/rollouts", body)
-
-    def rollout(self, id: str) -> dict[str, Any]:
-        """One rollout."""
-        return self._call("GET", f"/rollouts/{id}")
-
-    def rollouts(self) -> list[dict[str, Any]]:
-        """All rollouts, newest first."""
-        return self._call("GET", "/rollouts")["rollouts"]
-
-    def abort_rollout(self, id: str, reason: str | None = None) -> dict[str, Any]:
-        """Stop a rollout and put all traffic back on blue."""
-        return self._call("POST", f"/rollouts/{id}/abort", {"reason": reason} if reason else {})
-
-    def wait_rollout(
-        self,
-        id: str,
-        timeout_s: float,
-        on_change: Callable[[dict[str, Any]], None] | None = None,
-        poll_s: float = 0.5,
-    ) -> dict[str, Any]:
-        """Poll until the rollout is finished; `on_change` sees every new state or weight. RolloutTimeout if
-        too late.
-
-        A controller that is restarting (503) or a service that cannot be reached is waited for.
-        """
-        deadline = time.monotonic() + timeout_s
-        last: dict[str, Any] | None = None
-        while True:
-            try:
-                found = self.rollout(id)
-            except ServiceError as error:
-                if error.status not in (None, 502, 503, 504):
-                    raise
-            else:
-                if on_change and (last is None or (last["state"], last["weight"]) != (found["state"], found["weight"])):
-                    on_change(found)
-                last = found
-                if found["state"] in FINISHED:
-                    return found
-            if time.monotonic() >= deadline:
-                raise RolloutTimeout(f"{self.base_url}/rollouts/{id}", last, timeout_s)
-            time.sleep(poll_s)
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None, repeat: bool = True) -> httpx.Response:
+        """The answer, sent once more after a reset (unless repeating it could do harm). Raises ServiceError."""
         url = self.base_url + path
         for attempt in (1, 2):
             try:
@@ -212,14 +232,19 @@ class ServingClient:
                 break
             except _RESETS as error:
                 self.resets += 1
-                if attempt == 2:
+                # A refused connection was never given the request: it may always be tried again.
+                if attempt == 2 or not (repeat or isinstance(error, httpx.ConnectError)):
                     raise ServiceUnreachable(url, error) from error
             except httpx.TransportError as error:
                 raise ServiceUnreachable(url, error) from error
         if answer.is_success:
-            return answer.json()
-        try:
-            detail = answer.json().get("detail", answer.text)
-        except (ValueError, AttributeError):
-            detail = answer.text
-        raise ServiceError(answer.status_code, detail, url)
+            return answer
+        raise _refused(answer, url)
+
+
+def _refused(answer: httpx.Response, url: str) -> ServiceError:
+    try:
+        detail = answer.json().get("detail", answer.text)
+    except (ValueError, AttributeError):
+        detail = answer.text
+    return ServiceError(answer.status_code, detail, url)

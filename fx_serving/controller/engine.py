@@ -1,226 +1,261 @@
-"""The loop that brings evidence, state machine, database and routing table together."""
+"""The engine with its levers: rollouts begun, paused, approved, promoted, stopped, taken back; and what is shown of
+them.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
 import uuid
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
+import msgspec
 from pydantic import ValidationError
 
 from fx_serving.client.bundle import bundle_dir
-from fx_serving.client.home import Stores
-from fx_serving.config import RolloutPolicy, ServingConfig, first_problem
-from fx_serving.controller import rollout as machine
-from fx_serving.controller.evidence import StepWatch, confirmation
-from fx_serving.controller.publish import Publisher, routes
-from fx_serving.controller.rollout import Evidence, Rollout
-from fx_serving.controller.store import Store
-from fx_serving.controller.verify import verify
+from fx_serving.config import first_problem
+from fx_serving.controller import orders
+from fx_serving.controller.core import Core
+from fx_serving.controller.gates import judge
+from fx_serving.controller.records import decode
+from fx_serving.controller.rollout import Rollout, begin
+from fx_serving.controller.steps import running_plan, with_totals
 from fx_serving.dataplane.errors import ApiError
+from fx_serving.policy import RolloutPolicy
+from fx_serving.state import Conflict, Deployed, NotLeader, StateError
 
-log = logging.getLogger("fx_serving.controller")
-
-TICK_S = 0.05
-JUDGE_S = 0.25  # reading all workers' counts costs milliseconds, and evidence needs time to differ
-
-
-class _Watch:
-    """What is kept in memory about an active rollout: when its state began, its checks, its counts."""
-
-    def __init__(self) -> None:
-        self.since = time.monotonic()
-        self.check: asyncio.Task[str] | None = None
-        self.step: StepWatch | None = None
-        self.judged = self.since
+Kind = Literal["canary", "ab"]
+LOCAL = "local"
 
 
-class Engine:
-    """Owns the rollouts of one home. All methods run on one event loop."""
+class Engine(Core):
+    """Owns the rollouts of one database while it leads. Orders raise ApiError 404, 409, 422, 503."""
 
-    def __init__(self, stores: Stores, config: ServingConfig) -> None:
-        self.stores, self.config = stores, config
-        self.store = Store(stores.state_db)
-        self.publisher = Publisher(stores.routing)
-        self._watches: dict[str, _Watch] = {}
-        self._active: dict[str, Rollout] = {}
-
-    def recover(self) -> None:
-        """Take up unfinished rollouts, and put the table of the database in force."""
-        for rollout in self.store.active():
-            self._active[rollout.id] = rollout
-            self._watches[rollout.id] = _Watch()
-            self._commit(rollout, machine.recover(rollout, _now()), publish=False)
-        self.store.bump()
-        self._publish(anew=True)
-
-    async def run(self) -> None:
-        """Advance rollouts for ever."""
-        while True:
-            for rollout in list(self._active.values()):
-                try:
-                    await self._tick(rollout)
-                except Exception:
-                    log.exception("rollout %s: this tick failed; the next tries again", rollout.id)
-            await asyncio.sleep(TICK_S)
-
-    async def renew(self) -> None:
-        """Renew the lease for ever, apart from `run`, so that slow evidence does not look like death."""
-        while True:
-            try:
-                self.publisher.renew()
-            except OSError as error:
-                log.error("cannot renew the lease: %s", error)
-            await asyncio.sleep(self.config.lease.renew_s)
-
-    def start(self, model: str, version: str, overrides: dict[str, Any] | None, request_id: str | None) -> Rollout:
-        """Begin a rollout.
-
-        Raises ApiError 404 (no bundle), 409 (active, or deployed already), 422 (policy).
+    def start(
+        self,
+        model: str,
+        version: str,
+        policy: dict[str, Any] | None = None,
+        request_id: str | None = None,
+        *,
+        kind: Kind = "canary",
+        dry_run: bool = False,
+        reason: str | None = None,
+        actor: str = LOCAL,
+    ) -> Rollout:
+        """Queue a rollout. It ends what it supersedes: older ones of the model that wait, and, where the policy says
+        so, a running canary that is not yet baking.
         """
-        if request_id is not None and (known := self.store.by_request(request_id)):
-            if (known.model, known.version) != (model, version):
-                raise ApiError(409, f"request_id: {request_id} began the rollout of {known.model} {known.version}")
-            return known
-        policy = self._policy(overrides or {})
-        for other in self._active.values():
-            if other.model == model:
-                raise ApiError(
-                    409,
-                    f"model {model} has an active rollout: {other.id} of version {other.version} "
-                    f"({other.state}). "
-                    f"Wait for it, or stop it: fx rollout abort {other.id}.",
-                )
-        deployed = self.store.deployed().get(model)
-        if deployed == version:
+        if request_id is not None and (row := self._read(lambda: self.state.by_request(request_id))):
+            if (row.model, row.version) != (model, version):
+                raise ApiError(409, f"request_id: {request_id} began the rollout of {row.model} {row.version}")
+            return self.active.get(row.id) or decode(row)
+        self.lead_or_refuse()
+        settings = self._settings(model, policy or {})
+        deployed = self.deployed.get(model)
+        if deployed and deployed.version == version:
             raise ApiError(409, f"version: {version} of model {model} is deployed already.")
-        folder = bundle_dir(self.stores.bundles, model, version)
-        if not folder.is_dir():
-            bundles = self.stores.bundles / model
-            known_versions = sorted(p.name for p in bundles.iterdir() if p.is_dir()) if bundles.is_dir() else []
+        same = [
+            r
+            for r in self.active.values()
+            if (r.model, r.version, r.kind, r.dry_run) == (model, version, kind, dry_run)
+        ]
+        if same:
             raise ApiError(
-                404,
-                f"version: no bundle {folder}. Exported versions of {model}: {', '.join(known_versions) or 'none'}.",
+                409, f"version: {version} of model {model} is being rolled out already: {same[0].id} ({same[0].state})."
             )
-        made = machine.begin(uuid.uuid4().hex[:12], model, version, deployed, policy, _now(), request_id)
-        self.store.save(made, made.events)
-        self._active[made.id] = made
-        self._watches[made.id] = _Watch()
-        self._publish()
+        self._bundle_or_404(model, version)
+        now = self.clock.now()
+        made = begin(
+            uuid.uuid4().hex[:12],
+            model,
+            version,
+            deployed.version if deployed else None,
+            settings,
+            now,
+            request_id,
+            kind=kind,
+            dry_run=dry_run,
+            actor=actor,
+            reason=reason,
+        )
+        changes: list[tuple[Rollout | None, Rollout]] = [
+            (old, orders.supersede(old, now, made.id, version, self._totals(old)))
+            for old in self.active.values()
+            if old.model == model and _superseded_by(old, made)
+        ]
+        self._order([*changes, (None, made)])
         return made
 
-    async def abort(self, id: str, why: str) -> Rollout:
-        """Stop a rollout. Raises ApiError 404, 409. Aborting an aborted rollout changes nothing."""
-        found = self.get(id)
-        if found.state == "aborted":
-            return found
-        try:
-            after = machine.abort(found, self._evidence(found), _now(), why)
-        except ValueError as error:
-            raise ApiError(409, str(error)) from None
-        self._commit(found, after)
-        return after
+    def pause(self, id: str, actor: str = LOCAL, reason: str | None = None) -> Rollout:
+        """Go no further; the traffic stays."""
+        return self._by_hand(id, orders.pause, actor, reason or "paused by hand")
+
+    def resume(self, id: str, actor: str = LOCAL, reason: str | None = None) -> Rollout:
+        """Go on; the running step begins anew."""
+        return self._by_hand(id, orders.resume, actor, reason or "resumed by hand")
+
+    def approve(self, id: str, actor: str = LOCAL, reason: str | None = None) -> Rollout:
+        """Let the step that waits for it begin."""
+        return self._by_hand(id, orders.approve, actor, reason or "approved by hand")
+
+    def promote(self, id: str, actor: str = LOCAL, reason: str | None = None) -> Rollout:
+        """Skip what is left: the candidate becomes blue."""
+        return self._by_hand(id, orders.promote, actor, reason or "by hand")
+
+    def abort(self, id: str, actor: str = LOCAL, reason: str | None = None) -> Rollout:
+        """Stop it; all traffic to blue."""
+        return self._by_hand(id, orders.abort, actor, reason or "aborted by request")
+
+    def rollback(self, id: str, actor: str = LOCAL, reason: str | None = None) -> Rollout:
+        """All traffic to the version before; of a finished rollout by taking up the standby."""
+        found, why = self.get(id), reason or "rolled back by hand"
+        if found.state == "succeeded":
+            self._standby(found.model, found)
+            return self._restore(found, actor, why)
+        return self._by_hand(id, orders.roll_back, actor, why)
+
+    def restore(self, model: str, actor: str = LOCAL, reason: str | None = None) -> dict[str, str]:
+        """The version that was blue before answers again, at once: workers hold it ready."""
+        self.lead_or_refuse()
+        blue = self._standby(model)
+        replaced, version, id = blue.version, str(blue.previous), blue.rollout_id
+        why = reason or "restored by hand"
+        row = self._read(lambda: self.state.rollout(id))
+        if row is None or decode(row).state != "succeeded":
+            raise ApiError(409, f"model {model}: rollout {id} that deployed version {replaced} is not finished yet.")
+        self._restore(decode(row), actor, why)
+        return {"model": model, "version": version, "replaced": replaced, "rollout_id": id}
+
+    def traffic(self, model: str, blue: float, green: float, actor: str = LOCAL, reason: str | None = None) -> Rollout:
+        """An operator's split; the automation of the running rollout pauses."""
+        self.lead_or_refuse()
+        running = [r for r in self.active.values() if r.model == model and r.state != "queued"]
+        if not running:
+            raise ApiError(
+                409, f"model {model} has no candidate: start a rollout first (fx rollout start {model} VERSION)."
+            )
+
+        def order(rollout: Rollout, now: Any, who: str, why: str, totals: Any = None) -> Rollout:
+            return orders.set_weight(rollout, now, who, why, green, totals)
+
+        return self._by_hand(running[0].id, order, actor, reason or "set by hand")
 
     def get(self, id: str) -> Rollout:
-        """One rollout, with the counts of its running step. Raises ApiError 404."""
-        found = self._active.get(id) or self.store.get(id)
+        """One rollout. Raises ApiError 404."""
+        found = self.active.get(id)
+        if found is None and (row := self._read(lambda: self.state.rollout(id))):
+            found = decode(row)
         if found is None:
             raise ApiError(404, f"rollout {id!r}: no such rollout. GET /rollouts lists them.")
         return found
 
+    def all(self, model: str | None = None, state: str | None = None, limit: int = 100) -> list[Rollout]:
+        """Rollouts, newest first."""
+        rows = self._read(lambda: self.state.rollouts(model=model, limit=500 if state else limit))
+        wanted = [row for row in rows if state in (None, row.state)]
+        return [self.active.get(row.id) or decode(row) for row in wanted[:limit]]
+
     def view(self, rollout: Rollout) -> dict[str, Any]:
-        """The public form; the running step shows its evidence so far."""
+        """The public form; the running step shows its evidence and its gates so far."""
         view = rollout.view()
-        watch = self._watches.get(rollout.id)
-        if rollout.state == "canary" and watch and watch.step and rollout.steps:
-            step = machine.with_window(rollout.steps[-1], watch.step.window())
-            view["steps"][-1] |= {
-                "requests": step.requests,
-                "errors": step.errors,
-                "error_rate": step.error_rate,
-                "p99_ms": step.p99_ms,
-            }
+        watch, totals = self.watches.get(rollout.id), self._totals(rollout)
+        if watch is None or totals is None:
+            return view
+        step = with_totals(rollout.steps[-1], totals, shadow=rollout.dry_run)
+        elapsed = watch.elapsed(self.clock.monotonic())
+        verdict = judge(rollout.settings, running_plan(rollout), totals, elapsed)
+        gates = [msgspec.to_builtins(gate) for gate in verdict.gates]
+        live = msgspec.to_builtins(msgspec.structs.replace(step, gates=verdict.gates))
+        view["steps"][-1] = live | {"gates": gates}
+        view["gates"] = gates
         return view
 
-    async def _tick(self, rollout: Rollout) -> None:
-        watch = self._watches[rollout.id]
-        if rollout.state == "verifying" and watch.check is None:
-            watch.check = asyncio.create_task(
-                verify(self.stores.bundles, rollout.model, rollout.version, self.config.sidecar.memory_mb)
-            )
-        if rollout.state == "canary" and watch.step is None:
-            watch.step = StepWatch(self.stores.metrics, rollout.model, rollout.version)
-        if rollout.state == "canary":
-            if time.monotonic() - watch.judged < JUDGE_S:
-                return
-            watch.judged = time.monotonic()
-        evidence = await asyncio.to_thread(self._evidence, rollout)
-        if self._active.get(rollout.id) is rollout:  # not aborted while the evidence was gathered
-            self._commit(rollout, machine.advance(rollout, evidence, _now()))
+    def _totals(self, rollout: Rollout) -> Any:
+        watch = self.watches.get(rollout.id)
+        return watch.totals if watch and rollout.live else None
 
-    def _evidence(self, rollout: Rollout) -> Evidence:
-        watch = self._watches[rollout.id]
-        applied, refused = confirmation(self.stores, self.publisher.generation, rollout.model, rollout.version)
-        checked: str | None = None
-        if watch.check is not None and watch.check.done():
-            problem = watch.check.exception()
-            checked = f"verification could not run: {problem}" if problem else watch.check.result()
-        step = watch.step.window() if watch.step and rollout.state == "canary" else None
-        return Evidence(
-            elapsed_s=time.monotonic() - watch.since,
-            verified=checked,
-            applied=applied,
-            refused=refused,
-            bundle=bundle_dir(self.stores.bundles, rollout.model, rollout.version).is_dir(),
-            **({"window": step} if step else {}),
-        )
-
-    def _commit(self, before: Rollout, after: Rollout, publish: bool = True) -> None:
-        """Make a transition durable, then visible."""
-        if after is before:
-            return
-        events = after.events[len(before.events) :]
-        deploy: str | None = None
-        undeploy = False
-        if after.state == "finalizing" and before.state != "finalizing":
-            deploy = after.version
-        elif before.state == "finalizing" and after.state in ("failed", "rolled_back"):
-            deploy, undeploy = after.from_version, after.from_version is None
-        self.store.save(after, events, deploy, undeploy)
-        for event in events:
-            log.info("rollout %s of %s %s: %s: %s", after.id, after.model, after.version, event.what, event.why)
-        if after.finished:
-            self._active.pop(after.id, None)
-            watch = self._watches.pop(after.id, None)
-            if watch and watch.check:
-                watch.check.cancel()
-        else:
-            self._active[after.id] = after
-            if (before.state, before.step, before.weight) != (after.state, after.step, after.weight):
-                self._watches[after.id] = _Watch()
-        if publish:
-            self._publish()
-
-    def _publish(self, anew: bool = False) -> None:
-        """Put the committed state in force; a commit that changes no route asks the workers for nothing."""
-        models = routes(self.store.deployed(), self._active.values())
-        if anew or models != self.publisher.models:
-            self.publisher.publish(self.store.generation(), models)
-
-    def _policy(self, overrides: dict[str, Any]) -> RolloutPolicy:
+    def _by_hand(self, id: str, order: Callable[..., Rollout], actor: str, why: str) -> Rollout:
+        found = self.get(id)
         try:
-            return RolloutPolicy.model_validate(self.config.rollout.model_dump() | overrides)
+            after = order(found, self.clock.now(), actor, why, self._totals(found))
+        except ValueError as error:
+            raise ApiError(409, f"{error}.".replace("..", ".")) from None
+        if after is not found:
+            self.lead_or_refuse()
+            self._order([(found, after)])
+        return after
+
+    def _restore(self, rollout: Rollout, actor: str, why: str) -> Rollout:
+        """Take a succeeded rollout back. What runs against its version has lost its comparison and ends, too."""
+        self.lead_or_refuse()
+        now = self.clock.now()
+        after = orders.roll_back(rollout, now, actor, why)
+        gone = f"version {rollout.from_version} was restored: its comparison with {rollout.version} is void"
+        changes: list[tuple[Rollout | None, Rollout]] = [
+            (r, orders.roll_back(r, now, actor, gone, self._totals(r)))
+            for r in self.active.values()
+            if r.model == rollout.model and r.state != "queued"
+        ]
+        self._order([*changes, (rollout, after)])
+        return after
+
+    def _standby(self, model: str, rollout: Rollout | None = None) -> Deployed:
+        """What is deployed, if the version before it is still held ready. ApiError 404, 409."""
+        blue = self.deployed.get(model)
+        if blue is None:
+            raise ApiError(404, f"model {model}: no version of it is deployed.")
+        if rollout is not None and blue.rollout_id != rollout.id:
+            raise ApiError(
+                409,
+                f"rollout {rollout.id}: version {blue.version} was deployed after it; roll that one back: "
+                f"{blue.rollout_id}.",
+            )
+        if blue.previous is None or blue.previous_until is None or blue.previous_until <= self.clock.now():
+            raise ApiError(
+                409,
+                f"model {model}: no earlier version is held ready (it is for {self.config.keep_hot_s:g} s after a "
+                "switch: serving.yaml, keep_hot_s). Roll it out again: fx rollout start.",
+            )
+        return blue
+
+    def _order(self, changes: list[tuple[Rollout | None, Rollout]]) -> None:
+        try:
+            self._commit(changes)
+        except NotLeader:
+            self.stand_down()
+            self.lead_or_refuse()
+        except Conflict as error:
+            raise ApiError(409, str(error)) from None
+        except StateError as error:
+            raise ApiError(503, f"the controller's database: {error}. Nothing was changed; ask again.") from None
+
+    def _read(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except StateError as error:
+            raise ApiError(503, f"the controller's database: {error}. Ask again in a few seconds.") from None
+
+    def _settings(self, model: str, overrides: dict[str, Any]) -> RolloutPolicy:
+        try:
+            return self.config.policy(model, overrides)
         except ValidationError as error:
             key, value, problem = first_problem(error)
             raise ApiError(422, f"policy.{key}: {value!r}: {problem}") from None
 
-    def close(self) -> None:
-        """Close the database."""
-        self.store.close()
+    def _bundle_or_404(self, model: str, version: str) -> None:
+        if self.sources.bundle(model, version) is None:
+            bundles = self.stores.bundles / model
+            known = sorted(p.name for p in bundles.iterdir() if p.is_dir()) if bundles.is_dir() else []
+            folder = bundle_dir(self.stores.bundles, model, version)
+            raise ApiError(
+                404, f"version: no bundle {folder}. Exported versions of {model}: {', '.join(known) or 'none'}."
+            )
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _superseded_by(old: Rollout, new: Rollout) -> bool:
+    """Experiments and dry runs end nothing but what waits and is of their kind; nobody ends a running experiment."""
+    if new.kind == "ab" or new.dry_run or old.kind == "ab":
+        return old.state == "queued" and (old.kind, old.dry_run) == (new.kind, new.dry_run)
+    if old.state == "queued":
+        return True
+    return new.policy["supersede"] == "running" and old.state not in ("baking", "finalizing")

@@ -1,12 +1,15 @@
 """The data plane: worker processes that answer predictions.
 
-asgi, app, openapi   HTTP: the hot prediction route, everything else, the documentation
-predictor            one prediction from request to answer
-request, answer      what comes in and goes out
-features             feature blobs held in memory
-slots, routing       which bundle answers: blue, green, weight, lease
-bundles, sidecar*    scoring in the process, and in the candidate's own process
-log, feedback        the prediction log and what is reported back
-metrics, health      what the operator sees
-worker               the process itself
+asgi, app, openapi*     HTTP: the hot prediction routes, everything else, the documentation
+admission, drain        how much a worker takes on, and how it leaves
+predictor               one prediction from question to answer
+request, answer         what comes in and goes out
+batch, v2*, explain*    many questions, the Open Inference Protocol, contributions
+features, snapshots     feature blobs held in memory
+slots                   which bundle answers: blue, green, standby, weight, lease
+bundles, outlier        scoring in the process; how unlike the training rows an input is
+sidecar*, shadow        scoring in the candidate's own process, for its share of traffic and unseen
+log, feedback, stream   the prediction log, what is reported back, and who listens
+metrics, exposition     what is counted, and what the operator sees of it; health
+worker                  the process itself
 """

@@ -7,17 +7,22 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from fx_serving.access.document import document_access
 from fx_serving.client.home import Stores
+from fx_serving.dataplane.console import add_console
 from fx_serving.dataplane.drift import drift_status
 from fx_serving.dataplane.errors import ApiError
-from fx_serving.dataplane.feedback import FeedbackBody, FeedbackDesk
+from fx_serving.dataplane.exposition import exposition
+from fx_serving.dataplane.feedback import RESPONSES as FEEDBACK_RESPONSES
+from fx_serving.dataplane.feedback import FeedbackAnswer, FeedbackBody, FeedbackDesk
 from fx_serving.dataplane.forward import ControllerLink
 from fx_serving.dataplane.health import HealthDesk
-from fx_serving.dataplane.metrics import exposition
 from fx_serving.dataplane.openapi import document_hot_routes, serve_docs
-from fx_serving.rollout_api import AbortBody, RolloutBody, RolloutList, RolloutView
+from fx_serving.dataplane.rollout_routes import add_rollout_routes
+from fx_serving.dataplane.stream import add_stream_route
+from fx_serving.dataplane.v2_routes import add_v2_routes
 
 DESCRIPTION = """Predictions of FX models, with blue/green rollouts.
 
@@ -40,7 +45,8 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
-        return JSONResponse({"detail": error.detail}, error.status)
+        headers = {"Retry-After": "1"} if error.status == 429 else None
+        return JSONResponse({"detail": error.detail}, error.status, headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -63,16 +69,20 @@ def build_app(
         strict_content_type=False,  # curl sends JSON as a form unless told otherwise; the hot route takes it, too
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     add_error_handlers(app)
     document_hot_routes(app)
     serve_docs(app)
     _add_state_routes(app, stores, worker, health)
-    _add_rollout_routes(app, controller)
+    add_rollout_routes(app, controller)
+    add_v2_routes(app, health)
+    add_stream_route(app, health)
+    add_console(app, stores, health, controller)
 
-    @app.post("/feedback", tags=["predictions"], summary="What really happened")
-    async def post_feedback(body: FeedbackBody) -> dict[str, str | None]:
+    @app.post("/feedback", tags=["predictions"], summary="What really happened", responses=FEEDBACK_RESPONSES)
+    async def post_feedback(body: FeedbackBody) -> FeedbackAnswer:
         known = frozenset(
             name
             for slots in health.slots.current.models.values()
@@ -80,13 +90,22 @@ def build_app(
         )
         return await feedback.take(body, known)
 
+    document_access(app)
     return app
 
 
 def _add_state_routes(app: FastAPI, stores: Stores, worker: str, health: HealthDesk) -> None:
-    @app.get("/", include_in_schema=False)
-    async def landing() -> dict[str, str]:
-        return {"service": "fx serving", "docs": "/docs", "predict": "POST /predict", "health": "/health"}
+    @app.get("/service", tags=["state"], summary="What this is, and where to look further")
+    async def get_service() -> dict[str, str]:
+        return {
+            "service": "fx serving",
+            "version": "1",
+            "worker": worker,
+            "docs": "/docs",
+            "console": "/",
+            "predict": "POST /predict",
+            "health": "/health",
+        }
 
     @app.get(
         "/health",
@@ -101,9 +120,9 @@ def _add_state_routes(app: FastAPI, stores: Stores, worker: str, health: HealthD
         reason = health.ready()
         return JSONResponse({"ready": True} if reason is None else {"detail": reason}, 200 if reason is None else 503)
 
-    @app.get("/metrics", tags=["state"], summary="Prometheus metrics of all workers")
+    @app.get("/metrics", tags=["state"], summary="Prometheus metrics of all workers", response_class=PlainTextResponse)
     async def get_metrics() -> Response:
-        content = await asyncio.to_thread(exposition, stores.metrics)
+        content = await asyncio.to_thread(exposition, stores.metrics, stores.evidence)
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/traffic", tags=["state"], summary="Versions, shares and counts per model")
@@ -113,36 +132,3 @@ def _add_state_routes(app: FastAPI, stores: Stores, worker: str, health: HealthD
     @app.get("/drift/status", tags=["state"], summary="The newest drift status per model")
     async def get_drift() -> dict[str, Any]:
         return await asyncio.to_thread(drift_status, stores.drift)
-
-
-def _add_rollout_routes(app: FastAPI, controller: ControllerLink) -> None:
-    async def forward(method: str, path: str, body: bytes | None = None) -> Response:
-        status, content = await controller.call(method, path, body)
-        return Response(content, status, media_type="application/json")
-
-    @app.post("/rollouts", status_code=202, tags=["rollouts"], response_model=RolloutView)
-    async def start(body: RolloutBody) -> Response:
-        """Begin to roll out a version; 409 names a rollout already active for this model."""
-        return await forward("POST", "/rollouts", body.model_dump_json(exclude_unset=True).encode())
-
-    @app.get("/rollouts", tags=["rollouts"], response_model=RolloutList)
-    async def all_rollouts() -> Response:
-        """All rollouts, newest first."""
-        return await forward("GET", "/rollouts")
-
-    @app.get("/rollouts/{rollout_id}", tags=["rollouts"], response_model=RolloutView)
-    async def one(rollout_id: str) -> Response:
-        """One rollout: state, weight, steps with their evidence, events."""
-        return await forward("GET", f"/rollouts/{_plain(rollout_id)}")
-
-    @app.post("/rollouts/{rollout_id}/abort", tags=["rollouts"], response_model=RolloutView)
-    async def abort(rollout_id: str, body: AbortBody | None = None) -> Response:
-        """Put all traffic back on blue; 409 if the rollout is finished or finalizing."""
-        body = body or AbortBody()
-        return await forward("POST", f"/rollouts/{_plain(rollout_id)}/abort", body.model_dump_json().encode())
-
-
-def _plain(rollout_id: str) -> str:
-    if not rollout_id.replace("-", "").isalnum() or not rollout_id.isascii():
-        raise ApiError(404, f"rollout {rollout_id!r}: no such rollout. GET /rollouts lists them.")
-    return rollout_id

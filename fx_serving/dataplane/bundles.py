@@ -12,6 +12,7 @@ import numpy as np
 
 from fx_serving.client.bundle import (
     MODEL_FILES,
+    OUTLIER,
     BundleError,
     Manifest,
     bundle_dir,
@@ -20,23 +21,30 @@ from fx_serving.client.bundle import (
     verify_files,
 )
 from fx_serving.client.scoring import Scorer, load_scorer, refused
+from fx_serving.dataplane.outlier import Outlier, load_outlier
+
+# Kinds of label whose outcomes are a rise and a fall.
+_SIDED = ("direction", "triple_barrier")
 
 
 class LoadedBundle:
     """A bundle ready to score: its manifest, its scorer, and its inputs grouped by feature view."""
 
-    def __init__(self, folder: Path, manifest: Manifest, scorer: Scorer) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, scorer: Scorer, outlier: Outlier | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
         self.scorer = scorer
+        self.outlier = outlier
         self.model = manifest.model
         self.version = manifest.version
         self.names = tuple(f.name for f in manifest.features)
         self.position = {name: i for i, name in enumerate(self.names)}
         self.instruments = frozenset(manifest.instruments)
+        self.sided = manifest.label.kind in _SIDED
         self.views: dict[str, tuple[int, ...]] = {}
         for i, feature in enumerate(manifest.features):
             self.views[feature.view] = (*self.views.get(feature.view, ()), i)
+        self.places = {view: np.array(places) for view, places in self.views.items()}
         self._columns: dict[tuple[str, tuple[str, ...]], np.ndarray | str] = {}
 
     def columns(self, view: str, names: tuple[str, ...]) -> np.ndarray | str:
@@ -86,7 +94,8 @@ def load_bundle(bundles: Path, model: str, version: str, *, parity: bool = True)
         )
     verify_files(folder, manifest)
     scorer = load_scorer(folder, manifest)
-    bundle = LoadedBundle(folder, manifest, scorer)
+    outlier = load_outlier(folder, OUTLIER in manifest.files, len(manifest.features))
+    bundle = LoadedBundle(folder, manifest, scorer, outlier)
     if parity:
         try:
             bundle.check_parity()

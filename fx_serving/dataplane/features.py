@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 
@@ -28,6 +29,9 @@ class Vector:
         self.age_s = age_s
 
 
+Limits = Mapping[str, Mapping[str, float]]
+
+
 def assemble(
     bundle: LoadedBundle,
     snapshots: FeatureSnapshots,
@@ -35,8 +39,10 @@ def assemble(
     at: datetime,
     historic: bool,
     given: Mapping[int, float],
+    limits: Limits = MappingProxyType({}),
 ) -> Vector:
-    """The feature vector as of `at`, `given` values taking precedence.
+    """The feature vector as of `at`, `given` values taking precedence. `limits`: model -> view -> oldest age in s,
+    where the operator's differs from the manifest's.
 
     Raises ApiError 503 (missing, null, stale or corrupt feature: which one, how old, the limit) and 422 (a
     historic time before the rows held).
@@ -65,7 +71,7 @@ def assemble(
                 )
             raise ApiError(503, f"features {where}: no row at or before {to_iso(at)}. {remedy}", "feature_missing")
         time = rows.times[index]
-        limit = bundle.manifest.max_feature_age_s[view]
+        limit = age_limit(bundle, view, limits)
         age = (at - time).total_seconds()
         if age > limit:
             raise ApiError(
@@ -78,7 +84,7 @@ def assemble(
         columns = bundle.columns(view, rows.names)
         if isinstance(columns, str):
             raise ApiError(503, f"feature {columns} is not in {where}. {remedy}", "feature_missing")
-        row[0, places] = rows.values[index, columns]
+        row[0, bundle.places[view]] = rows.values[index].take(columns)
         if oldest is None or time < oldest:
             oldest = time
     for place, value in given.items():
@@ -93,6 +99,14 @@ def assemble(
             "feature_null",
         )
     return Vector(row, oldest, (at - oldest).total_seconds() if oldest is not None else None)
+
+
+def age_limit(bundle: LoadedBundle, view: str, limits: Limits) -> float:
+    """How old a view's row may be for this model, in seconds: the operator's setting, else the manifest's."""
+    own = limits.get(bundle.model)
+    if own is not None and view in own:
+        return own[view]
+    return bundle.manifest.max_feature_age_s[view]
 
 
 def other_code(bundle: LoadedBundle, rows: ViewRows) -> str | None:

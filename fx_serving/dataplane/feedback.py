@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import mmap
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fx_serving.client import clock
-from fx_serving.client.prediction_log import FeedbackRecord, PredictionRecord, segments
+from fx_serving.client.prediction_db import PredictionLogError, reading
+from fx_serving.client.prediction_log import FeedbackRecord, PredictionRecord, find, scan
 from fx_serving.dataplane.errors import ApiError
 from fx_serving.dataplane.log import PredictionLogWriter
 from fx_serving.dataplane.predictor import Answered
 
-_decoder = msgspec.json.Decoder(PredictionRecord)
+_REMEMBERED = 20_000
+# Another worker may have answered just now and not have flushed yet: looked at twice, so long apart.
+_FLUSHED_S = 0.5
 
 
 class FeedbackBody(BaseModel):
@@ -35,8 +36,10 @@ class FeedbackBody(BaseModel):
     )
     prediction_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")] | None = None
     instrument: str | None = Field(default=None, max_length=64)
-    timestamp: str | None = Field(default=None, description="ISO 8601 with offset: the decision time of the prediction")
-    model: str | None = Field(default=None, max_length=128)
+    timestamp: str | None = Field(
+        default=None, max_length=64, description="ISO 8601 with offset: the decision time of the prediction"
+    )
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/ -]{1,128}$")] | None = None
     realized_direction: Literal[-1, 0, 1] | None = None
     realized_value: float | None = Field(default=None, allow_inf_nan=False, description="in the label's own unit")
 
@@ -49,92 +52,171 @@ class FeedbackBody(BaseModel):
         return self
 
 
-class FeedbackDesk:
-    """Takes feedback in. The same content always has the same feedback_id and is written once per worker."""
+class FeedbackAnswer(BaseModel):
+    """What became of it."""
 
-    def __init__(self, folder: Path, log: PredictionLogWriter, recent: Mapping[str, Answered]) -> None:
-        self.folder, self.log, self.recent = folder, log, recent
+    feedback_id: str = Field(description="the same for the same content")
+    prediction_id: str | None
+    status: Literal["recorded", "known"] = Field(description="known: the same was sent before; nothing was written")
+    late: bool = Field(description="the decision lies further back than feedback.late_after_s")
+    matched: int = Field(description="logged predictions it speaks of")
+    note: str | None = Field(default=None, description="what is unusual about it, in words")
+
+
+_PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+#: What POST /feedback may answer besides, for its documentation.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    404: {"description": "No such prediction, or no such instrument", "content": _PROBLEM},
+    410: {"description": "The prediction was deleted since (log.keep_rows_days)", "content": _PROBLEM},
+    503: {"description": "The log cannot be read or written now", "content": _PROBLEM},
+}
+
+
+class _Subject(NamedTuple):
+    instrument: str
+    timestamp: datetime
+    model: str | None
+
+
+class FeedbackDesk:
+    """Takes feedback in. The same content always has the same feedback_id and is kept once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        log: PredictionLogWriter,
+        recent: Mapping[str, Answered],
+        late_after_s: float = 604_800,
+    ) -> None:
+        self.folder, self.log, self.recent, self.late_after_s = folder, log, recent, late_after_s
         self._taken: OrderedDict[str, None] = OrderedDict()
 
-    async def take(self, body: FeedbackBody, known_instruments: frozenset[str]) -> dict[str, str | None]:
-        """Record it; returns feedback_id and prediction_id. Raises ApiError 404 or 422."""
+    async def take(self, body: FeedbackBody, known_instruments: frozenset[str]) -> FeedbackAnswer:
+        """Record it. Raises ApiError 404, 410, 422 or 503."""
+        given = _given_time(body)
         if body.prediction_id is not None:
-            instrument, timestamp, model = await self._prediction(body.prediction_id)
-            for name, given, true in (
-                ("instrument", body.instrument, instrument),
-                ("model", body.model, model),
-            ):
-                if given is not None and given != true:
-                    raise ApiError(422, f"{name}: {given!r}, but prediction {body.prediction_id} is of {true!r}")
+            subject, matched = await self._prediction(body.prediction_id), 1
+            _agree(body, subject, given)
         else:
-            instrument, model = str(body.instrument), body.model
-            if instrument not in known_instruments:
+            subject = _Subject(str(body.instrument), given or clock.now(), body.model)
+            if subject.instrument not in known_instruments:
                 known = ", ".join(sorted(known_instruments)) or "none"
-                raise ApiError(404, f"instrument: {instrument!r} is not served. Known: {known}.")
-            try:
-                timestamp = clock.parse_utc(str(body.timestamp))
-            except ValueError as error:
-                raise ApiError(422, f"timestamp: {error}") from None
-        content = [
-            body.prediction_id, instrument, timestamp, model, body.realized_direction, body.realized_value,
-        ]  # fmt: skip
+                raise ApiError(404, f"instrument: {subject.instrument!r} is not served. Known: {known}.")
+            matched = await self._ask(self._count, subject)
+        content = [body.prediction_id, *subject, body.realized_direction, body.realized_value]
         feedback_id = hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:32]
-        if feedback_id not in self._taken:
-            record = FeedbackRecord(
-                feedback_id=feedback_id,
-                received_at=datetime.now(UTC),
-                prediction_id=body.prediction_id,
-                instrument=instrument,
-                timestamp=timestamp,
-                model=model,
-                realized_direction=body.realized_direction,
-                realized_value=body.realized_value,
-            )
-            if not self.log.add(msgspec.json.encode(record), "feedback"):
-                raise ApiError(503, "the log cannot be written and its memory is full; see GET /health. Send it again.")
-            self._taken[feedback_id] = None
-            if len(self._taken) > 20_000:
-                self._taken.popitem(last=False)
-        return {"feedback_id": feedback_id, "prediction_id": body.prediction_id}
+        known = feedback_id in self._taken or await self._ask(self._knows, feedback_id)
+        # Two requests may have waited above at the same time: from here to the note nothing waits.
+        known = known or feedback_id in self._taken
+        if not known:
+            self._write(feedback_id, body, subject)
+        self._note(feedback_id)
+        late = (clock.now() - subject.timestamp).total_seconds() > self.late_after_s
+        return FeedbackAnswer(
+            feedback_id=feedback_id,
+            prediction_id=body.prediction_id,
+            status="known" if known else "recorded",
+            late=late,
+            matched=matched,
+            note=_words(late, matched, self.late_after_s),
+        )
 
-    async def _prediction(self, prediction_id: str) -> tuple[str, datetime, str]:
+    def _write(self, feedback_id: str, body: FeedbackBody, subject: _Subject) -> None:
+        record = FeedbackRecord(
+            feedback_id=feedback_id,
+            received_at=datetime.now(UTC),
+            prediction_id=body.prediction_id,
+            instrument=subject.instrument,
+            timestamp=subject.timestamp,
+            model=subject.model,
+            realized_direction=body.realized_direction,
+            realized_value=body.realized_value,
+        )
+        if not self.log.add(msgspec.json.encode(record), "feedback"):
+            raise ApiError(503, "the log cannot be written and its memory is full; see GET /health. Send it again.")
+
+    def _note(self, feedback_id: str) -> None:
+        self._taken[feedback_id] = None
+        if len(self._taken) > _REMEMBERED:
+            self._taken.popitem(last=False)
+
+    async def _prediction(self, prediction_id: str) -> _Subject:
         known = self.recent.get(prediction_id)
         if known is not None:
-            return known.instrument, known.timestamp, known.model
-        # Another worker may have answered it just now and not have flushed yet: look twice.
-        for pause_s in (0.5, 0):
-            found = await asyncio.to_thread(find_prediction, self.folder, prediction_id)
+            return _Subject(known.instrument, known.timestamp, known.model)
+        for pause_s in (_FLUSHED_S, 0):
+            found = await self._ask(find, self.folder, prediction_id)
             if found is not None:
-                return found.instrument, found.timestamp, found.model
+                return _Subject(found.instrument, found.timestamp, found.model)
+            deleted = await self._ask(self._forgotten, prediction_id)
+            if deleted is not None:
+                raise ApiError(
+                    410,
+                    f"prediction_id: {prediction_id!r} was deleted on {deleted:%Y-%m-%d}, being older than "
+                    "log.keep_rows_days. Give instrument and timestamp instead.",
+                )
             await asyncio.sleep(pause_s)
         raise ApiError(
             404,
             f"prediction_id: {prediction_id!r} is not in the prediction log. Give instrument and timestamp instead.",
         )
 
+    async def _ask(self, look: Any, *values: Any) -> Any:
+        """Look into the log, in a thread."""
+        try:
+            return await asyncio.to_thread(look, *values)
+        except (PredictionLogError, OSError) as error:
+            raise ApiError(503, f"the prediction log cannot be read now: {error}. Send it again.") from None
 
-def find_prediction(folder: Path, prediction_id: str) -> PredictionRecord | None:
-    """The logged prediction of this id, newest segments first; None if there is none."""
-    needle = b'"prediction_id":"' + prediction_id.encode() + b'"'
-    paths = [path for of_worker in segments(folder).values() for path in of_worker]
-    for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                continue
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                at = content.find(needle)
-                while at >= 0:
-                    end = content.find(b"\n", at)
-                    if end >= 0:
-                        record = _decode(content[content.rfind(b"\n", 0, at) + 1 : end])
-                        if record is not None and record.prediction_id == prediction_id:
-                            return record
-                    at = content.find(needle, at + 1)
-    return None
+    def _forgotten(self, prediction_id: str) -> datetime | None:
+        with reading(self.folder) as database:
+            return None if database is None else database.forgotten(prediction_id)
+
+    def _knows(self, feedback_id: str) -> bool:
+        with reading(self.folder) as database:
+            if database is not None and database.knows_feedback(feedback_id):
+                return True
+            return any(True for _ in scan(self.folder, "feedback", feedback_id.encode(), database))
+
+    def _count(self, subject: _Subject) -> int:
+        self.log.flush()  # what this worker answered a moment ago
+        text = msgspec.json.encode(subject.timestamp)
+        with reading(self.folder) as database:
+            logged = 0 if database is None else database.count(*subject)
+            waiting = {
+                record.prediction_id
+                for record in scan(self.folder, "prediction", text, database)
+                if isinstance(record, PredictionRecord)
+                and (record.instrument, record.timestamp) == subject[:2]
+                and subject.model in (None, record.model)
+            }
+            return logged + len(waiting)
 
 
-def _decode(line: bytes) -> PredictionRecord | None:
-    try:
-        return _decoder.decode(line)
-    except msgspec.DecodeError:
+def _given_time(body: FeedbackBody) -> datetime | None:
+    if body.timestamp is None:
         return None
+    try:
+        return clock.parse_utc(body.timestamp)
+    except ValueError as error:
+        raise ApiError(422, f"timestamp: {error}") from None
+
+
+def _agree(body: FeedbackBody, true: _Subject, given: datetime | None) -> None:
+    for name, said, is_so in (
+        ("instrument", body.instrument, true.instrument),
+        ("model", body.model, true.model),
+        ("timestamp", given and clock.to_iso(given), clock.to_iso(true.timestamp)),
+    ):
+        if said is not None and said != is_so:
+            raise ApiError(422, f"{name}: {said!r}, but prediction {body.prediction_id} is of {is_so!r}")
+
+
+def _words(late: bool, matched: int, late_after_s: float) -> str | None:
+    notes = []
+    if matched == 0:
+        notes.append("no prediction of this instrument and time is logged yet; it counts for those that still come in")
+    if late:
+        days = late_after_s / 86_400
+        notes.append(f"the decision is more than {days:g} days old; rollouts that have ended ignore it")
+    return "; ".join(notes) or None

@@ -1,4 +1,4 @@
-"""/rollouts on the public port: handed on to the controller on loopback."""
+"""What concerns rollouts on the public port: handed on to the controller on loopback, in the name of who asked."""
 
 from __future__ import annotations
 
@@ -7,32 +7,41 @@ from pathlib import Path
 
 import httpx
 
+from fx_serving.access.internal import bearer, read_internal_key
 from fx_serving.dataplane.errors import ApiError
 
 
 class ControllerLink:
-    """Calls the controller at the address it last wrote."""
+    """Calls the controller at the address it last wrote, with the service's internal key."""
 
-    def __init__(self, address: Path) -> None:
+    def __init__(self, address: Path, key: Path | None = None) -> None:
         self.address = address
+        self.key = key or address.with_name("internal.key")
         self._http = httpx.AsyncClient(timeout=10.0, trust_env=False)
 
-    async def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    async def call(self, method: str, path: str, body: bytes | None = None, actor: str = "local") -> tuple[int, bytes]:
         """(status, JSON body) of the controller's answer. Raises ApiError 503 while it is down."""
         try:
             url = json.loads(self.address.read_bytes())["url"]
-            headers = {"content-type": "application/json"} if body is not None else {}
+            headers = {"authorization": bearer(read_internal_key(self.key)), "x-fx-actor": actor}
+            if body is not None:
+                headers["content-type"] = "application/json"
             answer = await self._http.request(method, url + path, content=body, headers=headers)
-        except (OSError, ValueError, KeyError, httpx.TransportError) as error:
-            raise ApiError(
-                503,
-                "the rollout controller does not answer "
-                f"({type(error).__name__}); it is restarted by itself. Predictions go on; ask again "
-                "in a few seconds.",
-                "controller_down",
-            ) from None
+        except (OSError, ValueError, KeyError, httpx.HTTPError) as error:
+            raise _down(type(error).__name__) from None
+        if answer.status_code == 401:  # it was started under another key, and is being replaced
+            raise _down("wrong key")
         return answer.status_code, answer.content
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _down(why: str) -> ApiError:
+    return ApiError(
+        503,
+        f"the rollout controller does not answer ({why}); it is restarted by itself. Predictions go on; ask again "
+        "in a few seconds.",
+        "controller_down",
+    )

@@ -1,8 +1,8 @@
 """Frames between a worker and its sidecar: 4-byte length, 8-byte request number, payload (little endian).
 
-Worker to sidecar: the float32 row. Sidecar to worker: status byte, then a float64 (OK) or a UTF-8 text
-(FAILED). Request number 0 in an answer is the start-up report: OK when the candidate is loaded and its golden
-rows agree.
+Worker to sidecar: the float32 row. Sidecar to worker: status byte, then two float64, the score and the seconds it
+took (OK), or a UTF-8 text (FAILED). Request number 0 in an answer is the start-up report: OK when the candidate is
+loaded and its golden rows agree.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 OK = 0
 FAILED = 1
 _HEAD = struct.Struct("<IQ")
-_VALUE = struct.Struct("<Bd")
+_VALUE = struct.Struct("<Bdd")
 
 
 def question(number: int, row: bytes) -> bytes:
@@ -21,9 +21,9 @@ def question(number: int, row: bytes) -> bytes:
     return _HEAD.pack(8 + len(row), number) + row
 
 
-def answer(number: int, value: float) -> bytes:
-    """A score."""
-    return _HEAD.pack(8 + _VALUE.size, number) + _VALUE.pack(OK, value)
+def answer(number: int, value: float, seconds: float) -> bytes:
+    """A score, and the time spent on it in this process."""
+    return _HEAD.pack(8 + _VALUE.size, number) + _VALUE.pack(OK, value, seconds)
 
 
 def failure(number: int, text: str) -> bytes:
@@ -32,10 +32,11 @@ def failure(number: int, text: str) -> bytes:
     return _HEAD.pack(8 + len(payload), number) + payload
 
 
-def parse_answer(payload: bytes) -> float | str:
-    """A score, or the text of a failure."""
+def parse_answer(payload: bytes) -> tuple[float, float] | str:
+    """(score, seconds), or the text of a failure."""
     if payload[0] == OK:
-        return _VALUE.unpack(payload)[1]
+        _, value, seconds = _VALUE.unpack(payload)
+        return value, seconds
     return payload[1:].decode(errors="replace")
 
 

@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
+
 from fx_serving.client import clock
 from fx_serving.client.home import Stores
-from fx_serving.counts import SlotCounts, read_counts
-from fx_serving.dataplane.features import RETRAIN, other_code
+from fx_serving.dataplane.features import RETRAIN, Limits, age_limit, other_code
 from fx_serving.dataplane.log import PredictionLogWriter
 from fx_serving.dataplane.slots import SlotManager
 from fx_serving.dataplane.snapshots import FeatureSnapshots, ViewRows
+from fx_serving.dataplane.stream import PredictionStream
+from fx_serving.evidence import Key, SlotEvidence, read_evidence
+
+
+class _Ingestion(msgspec.Struct):
+    """What the ingester says of itself."""
+
+    behind_bytes: int = 0
+    problem: str | None = None
 
 
 def _component(problems: list[str], **more: Any) -> dict[str, Any]:
@@ -22,12 +32,20 @@ def _component(problems: list[str], **more: Any) -> dict[str, Any]:
 
 
 class HealthDesk:
-    """Reads the state of this worker's parts."""
+    """Reads the state of this worker's parts. `leaving`: whether the worker has begun to end."""
 
     def __init__(
-        self, stores: Stores, slots: SlotManager, snapshots: FeatureSnapshots, log: PredictionLogWriter
+        self,
+        stores: Stores,
+        slots: SlotManager,
+        snapshots: FeatureSnapshots,
+        log: PredictionLogWriter,
+        stream: PredictionStream,
+        limits: Limits,
     ) -> None:
         self.stores, self.slots, self.snapshots, self.log = stores, slots, snapshots, log
+        self.stream, self.limits = stream, limits
+        self.leaving = False
 
     def health(self, worker: str) -> dict[str, Any]:
         """All components; "ok" only if every one is."""
@@ -35,11 +53,7 @@ class HealthDesk:
             "model": self._models(),
             "feature_store": self._features(),
             "registry": self._registry(),
-            "log": _component(
-                [self.log.problem] if self.log.problem else [],
-                waiting=self.log.waiting,
-                dropped=self.log.dropped,
-            ),
+            "log": self._log(),
             "controller": _component(
                 []
                 if self.slots.live()
@@ -56,6 +70,8 @@ class HealthDesk:
 
     def ready(self) -> str | None:
         """Why predictions cannot be answered; None if they can."""
+        if self.leaving:
+            return "this worker is ending; others answer"
         current = self.slots.current
         if current.generation < 0:
             return "the routing table is not read yet"
@@ -65,7 +81,7 @@ class HealthDesk:
 
     async def traffic(self) -> dict[str, Any]:
         """Per model: versions, shares, and counts over all workers since the service started."""
-        counts = await asyncio.to_thread(read_counts, self.stores.metrics)
+        counts = await asyncio.to_thread(read_evidence, self.stores.evidence)
         live = self.slots.live()
         current = self.slots.current
         models: dict[str, Any] = {}
@@ -79,9 +95,23 @@ class HealthDesk:
                     **_slot(counts, model, green.route.version, "green", weight),
                     "assigned_weight": green.route.weight,
                     "rollout_id": green.route.rollout_id,
+                    "instruments": green.route.instruments,
+                    "shadow": green.route.shadow,
                 },
+                "standby": slots.standby and {"version": slots.standby.version},
             }
         return {"generation": current.generation, "lease": "held" if live else "lost", "models": models}
+
+    def _log(self) -> dict[str, Any]:
+        problems = [self.log.problem] if self.log.problem else []
+        more: dict[str, Any] = {"waiting": self.log.waiting, "dropped": self.log.dropped}
+        try:
+            state = msgspec.json.decode((self.stores.serving / "ingest.json").read_bytes(), type=_Ingestion)
+        except (OSError, msgspec.DecodeError):
+            return _component(problems, **more)  # nothing is ingested here, or not yet
+        if state.problem:
+            problems.append(f"ingestion is delayed: {state.problem}")
+        return _component(problems, **more, behind_bytes=state.behind_bytes)
 
     def _models(self) -> dict[str, Any]:
         current = self.slots.current
@@ -110,7 +140,7 @@ class HealthDesk:
             if slots.blue is None:
                 continue
             for view in slots.blue.views:
-                limit = slots.blue.manifest.max_feature_age_s[view]
+                limit = age_limit(slots.blue, view, self.limits)
                 for instrument in sorted(slots.blue.instruments):
                     rows, name = held.get((view, instrument)), f"{view}/{instrument}"
                     age = newest_age(rows, now)
@@ -154,12 +184,12 @@ def newest_age(rows: ViewRows | str | None, now: Any) -> float | None:
     return (now - known[-1]).total_seconds() if known else None
 
 
-def _slot(counts: dict, model: str, version: str, slot: str, weight: float) -> dict[str, Any]:
-    found = counts.get((model, version, slot), SlotCounts())
+def _slot(counts: dict[Key, SlotEvidence], model: str, version: str, slot: str, weight: float) -> dict[str, Any]:
+    found = counts.get((model, version, slot)) or SlotEvidence()
     return {
         "version": version,
         "weight": weight,
-        "requests": int(found.requests),
-        "errors": int(found.errors),
+        "requests": found.requests,
+        "errors": found.errors,
         "p99_ms": found.quantile_ms(0.99),
     }

@@ -14,7 +14,7 @@ from collections import deque
 from pathlib import Path
 
 from fx_serving.client.files import fsync_dir
-from fx_serving.client.prediction_log import segments
+from fx_serving.client.prediction_log import KINDS, PREFIXES, Kind, segments
 
 log = logging.getLogger("fx_serving.log")
 
@@ -24,10 +24,10 @@ _RETRY_S = 1.0
 class _Segments:
     """Appends whole lines to <prefix><worker>-<seq>.ndjson; a failed write leaves no part of a line."""
 
-    def __init__(self, folder: Path, worker: str, feedback: bool, max_bytes: int) -> None:
+    def __init__(self, folder: Path, worker: str, kind: Kind, max_bytes: int) -> None:
         self.folder, self.max_bytes = folder, max_bytes
-        self._stem = ("feedback-" if feedback else "") + worker
-        used = segments(folder, feedback=feedback).get(worker, [])
+        self._stem = PREFIXES[kind] + worker
+        used = segments(folder, kind).get(worker, [])
         self._seq = int(used[-1].stem.rpartition("-")[2]) if used else 0
         self._fd: int | None = None
         self._size = 0
@@ -79,10 +79,8 @@ class PredictionLogWriter:
         max_bytes: int = 64 * 1024 * 1024,
         max_waiting: int = 100_000,
     ) -> None:
-        self._streams = {
-            kind: _Segments(folder, worker, kind == "feedback", max_bytes) for kind in ("prediction", "feedback")
-        }
-        self._waiting: dict[str, deque[bytes]] = {kind: deque() for kind in self._streams}
+        self._streams = {kind: _Segments(folder, worker, kind, max_bytes) for kind in KINDS}
+        self._waiting: dict[Kind, deque[bytes]] = {kind: deque() for kind in KINDS}
         self._interval = flush_ms / 1000
         self._max_waiting = max_waiting
         self._stop = threading.Event()
@@ -97,7 +95,7 @@ class PredictionLogWriter:
         """Records accepted and not yet on disk."""
         return sum(len(lines) for lines in self._waiting.values())
 
-    def add(self, record: bytes, kind: str = "prediction") -> bool:
+    def add(self, record: bytes, kind: Kind = "prediction") -> bool:
         """Accept one record (JSON without newline); False if it was given up because too many are waiting."""
         if len(self._waiting[kind]) >= self._max_waiting:
             self.dropped += 1

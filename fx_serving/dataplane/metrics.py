@@ -1,32 +1,41 @@
-"""Prometheus metrics of the workers, in files that survive a killed worker.
+"""What a worker counts: predictions in memory, written to its evidence file; the rest in Prometheus value files.
 
-`configure` must run before this process makes any metric: it names the value files after the worker, not
-after the process id, so that a restarted worker goes on counting in the same file and the folder never grows.
+Counting a prediction touches nothing but memory: writes to a memory-mapped file cost more than the scoring. The file
+is replaced within a tenth of a second, and taken up again by a restarted worker of the same name.
+`configure` must run before this process makes any Prometheus metric: it names their files after the worker, not after
+the process id, so that the folder never grows.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-BUCKETS = (
-    0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03,
-    0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0,
-)  # fmt: skip
-log = logging.getLogger("fx_serving.metrics")
-PREDICTIONS = "fx_predictions"
-SECONDS = "fx_prediction_seconds"
+import msgspec
 
+from fx_serving.client.files import atomic_write
+from fx_serving.evidence import (
+    Key,
+    SlotEvidence,
+    SlotTotals,
+    WorkerEvidence,
+    read_worker,
+    score_bin,
+    time_bin,
+)
 
-_FILES = ("counter", "histogram", "gauge_mostrecent", "gauge_min", "gauge_max", "gauge_sum")
-_FILE_BYTES = 1 << 20  # what prometheus_client itself begins with, enough for about 200 (model, version, slot)
+_FILES = ("counter", "gauge_mostrecent", "gauge_min", "gauge_max", "gauge_sum")
+_FILE_BYTES = 1 << 20  # what prometheus_client itself begins with
+_WRITE_S = 0.05
+_KEPT = 400  # slots of one worker
+_LOOK = 50
 
 
 def configure(folder: Path, worker: str) -> None:
-    """Keep values in `folder`, in files named after `worker` (unique among running workers).
+    """Keep Prometheus values in `folder`, in files named after `worker` (unique among running workers).
 
     The files are allocated now: they are memory-mapped, and a write to a page that a full disk cannot hold would
     kill the process with SIGBUS in the middle of a prediction.
@@ -44,74 +53,103 @@ def configure(folder: Path, worker: str) -> None:
 
 
 class Metrics:
-    """The metrics, with bound children for the hot path."""
+    """The counts of this worker, and its gauges."""
 
-    def __init__(self) -> None:
-        from prometheus_client import Counter, Gauge, Histogram
+    def __init__(self, path: Path) -> None:
+        from prometheus_client import Counter, Gauge
 
+        self.path = path
+        known = read_worker(path) or WorkerEvidence([])
+        self._slots: dict[Key, SlotEvidence] = {(s.model, s.version, s.slot): s.totals for s in known.slots}
+        self._refused = dict(known.refused)
+        self._changed = False
+        self._seen: dict[Key, int] = {}
+        self._saving = threading.Lock()
+        self._made = self._saved = 0
         slot = ["model", "version", "slot"]
-        self._predictions = Counter(PREDICTIONS, "Predictions answered", [*slot, "outcome"])
-        self._seconds = Histogram(SECONDS, "Time to answer a prediction", slot, buckets=BUCKETS)
-        self._canary = Counter(
-            "fx_canary_failures", "Candidate scores replaced by blue", ["model", "version", "reason"]
-        )
-        self._refused = Counter("fx_predictions_refused", "Predictions refused", ["status", "reason"])
+        recent = "mostrecent"
         self.feature_age = Gauge(
-            "fx_feature_age_seconds",
-            "Age of the newest feature row",
-            ["view", "instrument"],
-            multiprocess_mode="mostrecent",
+            "fx_feature_age_seconds", "Age of the newest feature row", ["view", "instrument"], multiprocess_mode=recent
         )
-        self.weight = Gauge(
-            "fx_traffic_weight",
-            "Share of traffic",
-            ["model", "version", "slot"],
-            multiprocess_mode="mostrecent",
-        )
+        self.weight = Gauge("fx_traffic_weight", "Share of traffic", slot, multiprocess_mode=recent)
         self.store_degraded = Gauge(
             "fx_feature_store_degraded", "1: the store of the feature blobs cannot be read", multiprocess_mode="max"
         )
         self.log_degraded = Gauge("fx_prediction_log_degraded", "1: the log cannot be written", multiprocess_mode="max")
         self.log_waiting = Gauge("fx_prediction_log_waiting", "Records not yet on disk", multiprocess_mode="sum")
         self.log_dropped = Counter("fx_prediction_log_dropped", "Records given up while the log was degraded")
+        self.shadow_dropped = Counter("fx_shadow_dropped", "Shadow scores left out because too many were waiting")
         self.lease = Gauge("fx_controller_lease", "1: the controller is seen to live", multiprocess_mode="min")
-        self._bound: dict[tuple[str, str, str, str], tuple[Callable[[], Any], Callable[[float], Any]]] = {}
 
-    def answered(self, model: str, version: str, slot: str, outcome: str, seconds: float) -> None:
-        """Count one answered prediction: outcome ok, rescored (on blue, after green failed) or error.
+    def answered(
+        self,
+        key: Key,
+        outcome: str,
+        answer_s: float,
+        service_s: float | None = None,
+        score: float | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Count one prediction of (model, version, slot): ok with its score, rescored or error with the reason."""
+        counts = self._slots.get(key)
+        if counts is None:
+            counts = self._new(key)
+        outcomes = counts.outcomes
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        counts.answer[time_bin(answer_s)] += 1
+        counts.seconds += answer_s
+        if service_s is not None:
+            counts.service[time_bin(service_s)] += 1
+        if score is not None:
+            counts.scores[score_bin(score)] += 1
+        if reason is not None:
+            counts.reasons[reason] = counts.reasons.get(reason, 0) + 1
+        self._changed = True
 
-        Never raises: an answer that is ready is worth more than its count.
-        """
-        try:
-            self._answered(model, version, slot, outcome, seconds)
-        except (OSError, ValueError):
-            log.exception("cannot count a prediction")
-
-    def _answered(self, model: str, version: str, slot: str, outcome: str, seconds: float) -> None:
-        bound = self._bound.get((model, version, slot, outcome))
-        if bound is None:
-            bound = (
-                self._predictions.labels(model, version, slot, outcome).inc,
-                self._seconds.labels(model, version, slot).observe,
-            )
-            self._bound[model, version, slot, outcome] = bound
-        bound[0]()
-        bound[1](seconds)
-
-    def canary_failed(self, model: str, version: str, reason: str) -> None:
-        """Count one unusable candidate score."""
-        self._canary.labels(model, version, reason).inc()
+    def _new(self, key: Key) -> SlotEvidence:
+        if len(self._slots) >= _KEPT:
+            # What has not been counted since the last look; versions of long ago, that is.
+            idle = [one for one, counts in self._slots.items() if self._seen.get(one) == counts.requests]
+            for one in idle or [next(iter(self._slots))]:
+                del self._slots[one]
+        if len(self._slots) % _LOOK == 0:
+            self._seen = {one: counts.requests for one, counts in self._slots.items()}
+        made = self._slots[key] = SlotEvidence()
+        return made
 
     def refused(self, status: int, reason: str) -> None:
-        """Count one refused prediction."""
-        self._refused.labels(str(status), reason).inc()
+        """Count one request answered with an error."""
+        name = f"{status} {reason}"
+        if name in self._refused or len(self._refused) < _KEPT:
+            self._refused[name] = self._refused.get(name, 0) + 1
+        self._changed = True
 
+    def counts(self) -> Mapping[Key, SlotEvidence]:
+        """This worker's totals."""
+        return self._slots
 
-def exposition(folder: Path) -> bytes:
-    """All workers' metrics as Prometheus text."""
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.multiprocess import MultiProcessCollector
+    async def run(self) -> None:
+        """Write what changed, for ever."""
+        while True:
+            await asyncio.sleep(_WRITE_S)
+            if self._changed:
+                self._changed = False
+                try:
+                    await asyncio.to_thread(self._save, *self._content())
+                except OSError:
+                    self._changed = True  # a full disk: the counts stay in memory and are written later
 
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(folder))
-    return generate_latest(registry)
+    def write(self) -> None:
+        """Write now (at the end)."""
+        self._save(*self._content())
+
+    def _content(self) -> tuple[int, bytes]:
+        slots = [SlotTotals(*key, totals) for key, totals in self._slots.items()]
+        self._made += 1
+        return self._made, msgspec.json.encode(WorkerEvidence(slots, self._refused))
+
+    def _save(self, number: int, content: bytes) -> None:
+        with self._saving:  # a thread that was still at it when the worker ended must not replace the newer counts
+            if number > self._saved:
+                atomic_write(self.path, content, durable=False)
+                self._saved = number

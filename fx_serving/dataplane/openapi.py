@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
-from fx_serving.dataplane.request import MAX_BODY
+from fx_serving.dataplane import openapi_v2
 
 _PREDICTION = {
     "prediction": 0.7312,
@@ -24,6 +24,7 @@ _PREDICTION = {
     "fell_back": False,
     "instrument": "GBP_USD",
     "features_used": {"rsi_14": 61.25, "atr_14": 0.0021},
+    "outlier_score": 0.42,
     "feature_time": "2022-03-04T21:00:00Z",
     "feature_age_s": 1800.0,
     "prediction_id": "5d41402abc4b2a76b9719d911017c592",
@@ -46,7 +47,7 @@ class PredictBody(BaseModel):
         default=None, description="values that replace the store's; with all of them the store is not asked"
     )
     key: str | None = Field(
-        default=None, max_length=256, description="equal keys stay in one slot. Default: request_id"
+        default=None, min_length=1, max_length=256, description="equal keys stay in one slot. Default: request_id"
     )
     request_id: str | None = Field(
         default=None,
@@ -69,10 +70,76 @@ class PredictAnswer(BaseModel):
     fell_back: bool = Field(description="the candidate failed and blue answered instead")
     instrument: str
     features_used: dict[str, float] = Field(description="what was scored, in the model's order")
+    outlier_score: float | None = Field(
+        description="share of training rows less unlike training data than this input; null where unknown"
+    )
     feature_time: str | None = Field(description="the oldest feature row used; null if all were given")
     feature_age_s: float | None = Field(description="age of that row at `timestamp`")
     prediction_id: str = Field(description="for POST /feedback")
     timestamp: str = Field(description="the decision time")
+
+
+class Contribution(BaseModel):
+    """One feature's addition to the log odds."""
+
+    feature: str
+    value: float
+    contribution: float
+
+
+class Explanation(BaseModel):
+    """Which features made the score what it is: the ten largest, by size."""
+
+    base: float = Field(description="the model's mean output, in log odds")
+    contributions: list[Contribution]
+    method: str
+
+
+class ExplainedAnswer(PredictAnswer):
+    """An answer to ?explain=true."""
+
+    explanation: Explanation | None = None
+    explanation_note: str | None = Field(default=None, description="why there is no explanation")
+
+
+class BatchBody(BaseModel):
+    """Many questions, each by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+    requests: list[PredictBody] = Field(min_length=1)
+
+
+class InstrumentsBody(BaseModel):
+    """One question about many instruments. Each prediction's id is `request_id:instrument`."""
+
+    model_config = ConfigDict(extra="forbid")
+    instruments: list[str] = Field(min_length=1)
+    timestamp: str | None = None
+    model: str | None = None
+    features: dict[str, float] | None = None
+    key: str | None = Field(default=None, min_length=1, max_length=256)
+    request_id: str | None = Field(default=None, pattern="^[A-Za-z0-9._:-]{1,64}$")
+
+
+class RowError(BaseModel):
+    """Why one question of a batch was not answered."""
+
+    status: int
+    detail: str
+
+
+class FailedRow(BaseModel):
+    """In place of an answer."""
+
+    error: RowError
+    instrument: str | None
+
+
+class BatchAnswer(BaseModel):
+    """The answers, in the order of the questions."""
+
+    predictions: list[PredictAnswer | FailedRow]
+    answered: int
 
 
 class Problem(BaseModel):
@@ -91,6 +158,10 @@ _EXAMPLES = {
         "summary": "With one feature replaced",
         "value": {"instrument": "GBP_USD", "features": {"rsi_14": 70}},
     },
+    "many": {
+        "summary": "Many instruments",
+        "value": {"instruments": ["GBP_USD", "EUR_USD"]},
+    },
     "sticky": {
         "summary": "Sticky per client",
         "value": {"instrument": "GBP_USD", "key": "desk-7", "request_id": "a-1"},
@@ -99,21 +170,38 @@ _EXAMPLES = {
 _PROBLEMS = {
     404: "Unknown instrument or model (the known ones are listed), or no candidate",
     409: "request_id was used for another question",
-    413: f"Body longer than {MAX_BODY} bytes",
+    408: "The body did not arrive in time",
+    413: "The body, or a batch, is too long",
     422: "A field is malformed; it is named",
+    429: "As many predictions as allowed are waiting: ask again after Retry-After",
+    500: "The model cannot score this",
     503: "No model deployed, or a feature is missing, null, stale or corrupt; it is named",
+    504: "The deadline (limits.deadline_ms, or the header x-fx-deadline-ms) passed before the request's turn",
+}
+_EXPLAIN = {
+    "name": "explain",
+    "in": "query",
+    "required": False,
+    "description": "add the features that contributed most, where the version can be explained; not for batches",
+    "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
+}
+_DEADLINE = {
+    "name": "x-fx-deadline-ms",
+    "in": "header",
+    "required": False,
+    "description": "a deadline shorter than the service's own",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
 }
 
 
 def document_hot_routes(app: FastAPI) -> None:
     """Declare POST /predict* for the OpenAPI document; requests never reach these functions."""
+    asked = any_of(PredictBody, BatchBody, InstrumentsBody)
     extra: dict[str, Any] = {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": PredictBody.model_json_schema(), "examples": _EXAMPLES}},
-        }
+        "parameters": [_EXPLAIN, _DEADLINE],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": asked, "examples": _EXAMPLES}}},
     }
-    responses: dict[int | str, dict[str, Any]] = {200: {"model": PredictAnswer}}
+    responses: dict[int | str, dict[str, Any]] = {200: {"model": ExplainedAnswer | BatchAnswer}}
     responses |= {status: {"model": Problem, "description": text} for status, text in _PROBLEMS.items()}
     for path, name, what in (
         ("/predict", "predict", "One prediction, from the slot the routing gives it"),
@@ -135,6 +223,16 @@ def document_hot_routes(app: FastAPI) -> None:
             responses=responses,
             operation_id=name,
         )
+    openapi_v2.document(app)
+
+
+def any_of(*models: type[BaseModel]) -> dict[str, Any]:
+    """A JSON schema of any of these models, with nothing to be looked up elsewhere."""
+    schemas = []
+    for model in models:
+        schema = model.model_json_schema(ref_template="{model}")
+        schemas.append(openapi_v2.inlined(schema, schema.pop("$defs", {})))
+    return {"anyOf": schemas}
 
 
 def serve_docs(app: FastAPI) -> None:

@@ -14,12 +14,11 @@ import numpy as np
 from fx_serving.client import clock
 from fx_serving.dataplane.errors import ApiError
 
-MAX_BODY = 256 * 1024
 _ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
+class PredictRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One question, as sent."""
 
     instrument: str
@@ -40,12 +39,17 @@ def decode(body: bytes) -> PredictRequest:
         request = _decoder.decode(body)
     except msgspec.ValidationError as error:
         _name_non_finite(body)
-        raise ApiError(422, _explain(str(error))) from None
+        raise ApiError(422, explain_refusal(str(error), PredictRequest.__struct_fields__)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _name_non_finite(body)
         raise ApiError(
             422, f'body: not valid JSON ({error}). Send an object such as {{"instrument": "GBP_USD"}}.'
         ) from None
+    return checked(request)
+
+
+def checked(request: PredictRequest) -> PredictRequest:
+    """The request, if its id and key may be used. Raises ApiError 422 naming the field."""
     if request.request_id is not None and not _ID.match(request.request_id):
         raise ApiError(422, "request_id: must be 1 to 64 of the characters A-Z a-z 0-9 . _ : -")
     if request.key is not None and not 0 < len(request.key) <= 256:
@@ -53,7 +57,8 @@ def decode(body: bytes) -> PredictRequest:
     return request
 
 
-def _explain(message: str) -> str:
+def explain_refusal(message: str, fields: tuple[str, ...]) -> str:
+    """msgspec's words for what it refused, as `field: what`."""
     match = _PATH.match(message)
     if match:
         return f"{match['field'] or 'body'}: {match['what']}"
@@ -62,8 +67,7 @@ def _explain(message: str) -> str:
         return f'{missing[1]}: is missing. Name an instrument such as "GBP_USD".'
     unknown = re.search(r"unknown field `(.*)`", message)
     if unknown:
-        known = ", ".join(PredictRequest.__struct_fields__)
-        return f"{unknown[1]}: no such field. Known: {known}."
+        return f"{unknown[1]}: no such field. Known: {', '.join(fields)}."
     return f"body: {message}"
 
 

@@ -30,9 +30,11 @@ def _serve(link: socket.socket, bundle: LoadedBundle) -> None:
     parser = frames.Frames()
     while data := link.recv(1 << 16):  # nothing: the worker is gone, and so is the reason to live
         for number, payload in parser.feed(data):
+            begun = time.perf_counter()
             try:
                 row = np.frombuffer(payload, dtype="<f4").reshape(1, width)
-                reply = frames.answer(number, bundle.scorer.score(row))
+                score = bundle.scorer.score(row)
+                reply = frames.answer(number, score, time.perf_counter() - begun)
             except Exception as error:  # whatever the engine raises is the candidate's failure, not the sidecar's end
                 reply = frames.failure(number, f"{type(error).__name__}: {error}")
             link.sendall(reply)
@@ -54,7 +56,7 @@ def main() -> int:
         link.sendall(frames.failure(0, str(error) or "out of memory while loading"))
         return 1
     try:
-        link.sendall(frames.answer(0, time.monotonic() - started))
+        link.sendall(frames.answer(0, 0.0, time.monotonic() - started))
         _serve(link, bundle)
     except (BrokenPipeError, ConnectionResetError):
         pass  # the worker went away while being answered

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ _STEADY_S = 10.0
 
 
 class CanaryFailure(Exception):
-    """The candidate gave no usable score; `reason` is one of exception, deadline, dead, nan."""
+    """The candidate gave no usable score; `reason` is one of exception, deadline, dead, nan, stopped."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -38,9 +39,9 @@ class _Link(asyncio.Protocol):
 
     def __init__(self, process: subprocess.Popen) -> None:
         self.process = process
-        self.waiting: dict[int, tuple[float, asyncio.Future[float]]] = {}
+        self.waiting: dict[int, tuple[float, asyncio.Future[tuple[float, float]]]] = {}
         self.closed = asyncio.get_running_loop().create_future()
-        self.ready: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.ready: asyncio.Future[tuple[float, float]] = asyncio.get_running_loop().create_future()
         self._frames = frames.Frames()
         self.transport: asyncio.WriteTransport | None = None
 
@@ -76,6 +77,7 @@ class Sidecar:
         self.bundles, self.model, self.version = bundles, model, version
         self.settings = settings
         self.restarts = 0
+        self.stopped = False
         self._link: _Link | None = None
         self._number = 0
         self._keeper: asyncio.Task | None = None
@@ -91,35 +93,44 @@ class Sidecar:
         self._link = link
         self._keeper = asyncio.create_task(self._keep(link))
 
-    async def score(self, row: bytes) -> float:
-        """P(positive) of one float32 row. Raises CanaryFailure, at the latest at the deadline."""
+    async def score(self, row: bytes, within_s: float | None = None) -> tuple[float, float]:
+        """P(positive) of one float32 row, and the seconds the candidate itself took.
+
+        Raises CanaryFailure, at the latest at the deadline (or after `within_s`, if that is sooner).
+        """
+        if self.stopped:
+            raise CanaryFailure("stopped", "the candidate has been taken out of the routes")
         link = self._link
         if link is None or link.transport is None or link.transport.is_closing():
             raise CanaryFailure("dead", "the candidate's process is being restarted")
         self._number += 1
         number = self._number
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[float] = loop.create_future()
+        future: asyncio.Future[tuple[float, float]] = loop.create_future()
         link.waiting[number] = (loop.time(), future)
         try:
             link.transport.write(frames.question(number, row))
         except (RuntimeError, OSError):  # its end is noticed by the loop only after this
             link.waiting.pop(number, None)
             raise CanaryFailure("dead", "the candidate's process has just ended") from None
+        deadline_s = self.settings.deadline_ms / 1000
+        if within_s is not None and within_s < deadline_s:
+            deadline_s = within_s
         try:
-            async with asyncio.timeout(self.settings.deadline_ms / 1000):
-                value = await future
+            async with asyncio.timeout(deadline_s):
+                value, seconds = await future
         except TimeoutError:
-            raise CanaryFailure("deadline", f"no score within {self.settings.deadline_ms:g} ms") from None
-        if value != value:
-            raise CanaryFailure("nan", "the score is not a number")
-        return value
+            raise CanaryFailure("deadline", f"no score within {deadline_s * 1000:g} ms") from None
+        if not math.isfinite(value):
+            raise CanaryFailure("nan", "the score is not a finite number")
+        return value, seconds
 
     async def stop(self) -> None:
         """Let the scores under way be answered, then end the process and stop watching it.
 
         The caller has taken the candidate out of the routes, so that no further ones come.
         """
+        self.stopped = True
         if self._link and (under_way := [future for _, future in self._link.waiting.values()]):
             await asyncio.wait(under_way, timeout=self.settings.deadline_ms / 1000)
         if self._keeper:

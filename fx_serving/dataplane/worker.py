@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -17,14 +18,21 @@ from typing import Any
 import msgspec
 import uvicorn
 
+from fx_serving.access.guard import Guard
+from fx_serving.access.perimeter import Perimeter
+from fx_serving.access.protocol import bounded
+from fx_serving.access.tls import uvicorn_options
 from fx_serving.client import clock
 from fx_serving.client.blob_store import open_blobs
 from fx_serving.client.files import atomic_write
 from fx_serving.client.home import Stores
 from fx_serving.config import ServingConfig, load_config
 from fx_serving.dataplane import metrics as metric_files
+from fx_serving.dataplane.admission import AdmissionProtocol, Admitted, Gate, admitting
 from fx_serving.dataplane.app import build_app
 from fx_serving.dataplane.asgi import HotRoutes
+from fx_serving.dataplane.drain import DrainingServer
+from fx_serving.dataplane.explain import Explainer
 from fx_serving.dataplane.feedback import FeedbackDesk
 from fx_serving.dataplane.forward import ControllerLink
 from fx_serving.dataplane.health import HealthDesk, newest_age
@@ -32,6 +40,7 @@ from fx_serving.dataplane.log import PredictionLogWriter
 from fx_serving.dataplane.predictor import Predictor
 from fx_serving.dataplane.slots import SlotManager
 from fx_serving.dataplane.snapshots import FeatureSnapshots
+from fx_serving.dataplane.stream import PredictionStream
 from fx_serving.processes import leave_with_parent, setup_logging
 
 log = logging.getLogger("fx_serving.worker")
@@ -42,17 +51,21 @@ class Worker:
 
     def __init__(self, stores: Stores, worker: str, config: ServingConfig) -> None:
         self.stores, self.name, self.config = stores, worker, config
-        self.metrics = metric_files.Metrics()
+        self.gate = Gate(config.limits.max_concurrent)
+        self.guard = Guard(stores, config)
+        self.metrics = metric_files.Metrics(stores.evidence / f"{worker}.json")
         self.snapshots = FeatureSnapshots(open_blobs(stores, config.feature_blobs))
         self.slots = SlotManager(stores, config)
         self.log = PredictionLogWriter(stores.predictions, worker, config.log_flush_ms)
         self.predictor = Predictor(self.slots, self.snapshots, self.log, self.metrics, config)
         self.controller = ControllerLink(stores.controller)
-        health = HealthDesk(stores, self.slots, self.snapshots, self.log)
-        feedback = FeedbackDesk(stores.predictions, self.log, self.predictor.recent)
-        app = build_app(stores, worker, health, feedback, self.controller, self._lifespan)
-        token = os.environ.get("FX_SERVING_TOKEN")
-        self.asgi = HotRoutes(app, self.predictor.predict, self.metrics, token)
+        self.explainer = Explainer(stores.bundles)
+        self.stream = PredictionStream(stores.predictions, config.limits.streams)
+        self.health = HealthDesk(stores, self.slots, self.snapshots, self.log, self.stream, self.predictor.limits)
+        feedback = FeedbackDesk(stores.predictions, self.log, self.predictor.recent, config.feedback.late_after_s)
+        app = build_app(stores, worker, self.health, feedback, self.controller, self._lifespan)
+        hot = HotRoutes(app, self.predictor, self.metrics, self.explainer, config.limits)
+        self.asgi = Admitted(Perimeter(hot, self.guard, self.metrics.refused), self.gate)
         self._weights: dict[tuple[str, str, str], float] = {}
 
     @contextlib.asynccontextmanager
@@ -60,10 +73,22 @@ class Worker:
         # Read everything once before the first connection is accepted: a restarted worker answers at once.
         await self.snapshots.poll()
         await self.slots.poll()
-        tasks = [
-            asyncio.create_task(_for_ever(work))
-            for work in (self.snapshots.run, self.slots.run, self._heartbeat, self._gauges)
-        ]
+        self.stream.leaving = self.gate.leaving
+        loops = (
+            self.snapshots.run,
+            self.slots.run,
+            self.metrics.run,
+            self.predictor.shadow.run,
+            self.guard.run,
+            self._heartbeat,
+            self._gauges,
+            self._leaving,
+        )
+        tasks = [asyncio.create_task(_for_ever(work)) for work in loops]
+        # What is loaded now stays: looking through it again and again would be the longest pause of all.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         try:
             yield
         finally:
@@ -71,13 +96,22 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.slots.stop()
+            await self.explainer.stop()
             await self.controller.close()
             await asyncio.to_thread(self.log.stop)
+            with contextlib.suppress(OSError):
+                self.metrics.write()
             self._status_path.unlink(missing_ok=True)
 
     @property
     def _status_path(self) -> Path:
         return self.stores.workers / f"{self.name}.json"
+
+    async def _leaving(self) -> None:
+        """From the moment the worker drains it says that it is not ready."""
+        await self.gate.leaving.wait()
+        self.health.leaving = True
+        await asyncio.Event().wait()
 
     async def _heartbeat(self) -> None:
         """Tell the controller which table is applied: at once when it changes, and once a second."""
@@ -140,25 +174,35 @@ def main() -> int:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--host")
+    parser.add_argument("--workers", type=int)
     options = parser.parse_args()
     setup_logging(options.id)
     stores = Stores(options.home)
     config = load_config(options.home)
+    # What the command line of `fx serve` changed of the settings.
+    said = {"host": options.host or config.host, "workers": options.workers or config.workers}
+    config = config.model_copy(update=said)
     metric_files.configure(stores.metrics, options.id)
     worker = Worker(stores, options.id, config)
     listening = socket.socket(fileno=options.fd)
-    server = uvicorn.Server(
+    server = DrainingServer(
         uvicorn.Config(
             worker.asgi,
             loop="uvloop",
-            http="httptools",
+            http=bounded(config, admitting(worker.gate, AdmissionProtocol)),
+            ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here goes by the asker's address
             timeout_keep_alive=75,
             timeout_graceful_shutdown=10,
-        )
+            **uvicorn_options(config.access),
+        ),
+        worker.gate,
+        config.limits.drain_s,
     )
     leave_with_parent(options.parent, server)
     server.run(sockets=[listening])

@@ -24,7 +24,7 @@ SLOW = {
     "matplotlib",
     "numba",
 }
-NOT_IN_SERVING = SLOW | {"pandas", "dagster", "scipy", "pyarrow"}
+NOT_IN_SERVING = SLOW | {"pandas", "dagster", "scipy", "pyarrow", "psycopg2", "redis"}
 
 
 #: Imports a module, or with a trailing ".*" every module below a package, and prints what is loaded then.

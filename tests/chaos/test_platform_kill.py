@@ -15,8 +15,8 @@ import pytest
 
 from fx_serving.client.http import FINISHED, ServiceUnreachable
 from fx_serving.client.prediction_log import read_predictions
-from fx_serving.controller.store import Store
 from fx_serving.routing import read_routing
+from fx_serving.state import open_state, read_head
 from tests.servers.demo import MODEL, copy_of, finished_demo
 from tests.servers.platform import Platform, descendants, living, start_platform
 from tests.servers.serving import Traffic, wait_until
@@ -27,7 +27,10 @@ POLICY = {
     "steps": [25, 50, 100],
     "window_s": 2,
     "min_requests": 10,
+    "suite_cases": 8,
     "max_p99_ms": 5000,
+    "max_latency_ratio": None,
+    "max_distribution_shift": None,
     "hold_timeout_s": 30,
     "apply_timeout_s": 30,
 }
@@ -99,13 +102,14 @@ def ended(platform: Platform, id: str) -> dict:
         done = client.wait_rollout(id, END_S, poll_s=0.2)
         assert done["state"] in ("succeeded", "rolled_back"), done
         assert all(step["ended_at"] and step["outcome"] for step in done["steps"])
-        store = Store(platform.stores.state_db)
+        state = open_state(platform.stores)
         try:
-            assert store.broken_audit() is None
-            assert store.active() == []
-            now = store.deployed()[MODEL]
+            verdict = state.verify_audit(read_head(platform.stores.audit_head))
+            assert verdict.whole, verdict.why
+            assert state.rollouts(active=True) == []
+            now = state.deployed()[MODEL].version
         finally:
-            store.close()
+            state.close()
         assert now == (done["version"] if done["state"] == "succeeded" else done["from_version"])
         route = read_routing(platform.stores.routing).models[MODEL]
         assert (route.blue, route.green) == (now, None)

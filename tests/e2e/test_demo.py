@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from fx_assets.configuration import SHIPPED
-from fx_serving.controller.store import Store
+from fx_serving.state import open_state, read_head
 from tests.e2e import figures
 from tests.servers.demo import MODEL, REJECTED, Demo
 from tests.servers.platform import ROOT
@@ -168,10 +168,19 @@ def test_the_challenger_was_rolled_out_in_steps_without_a_failed_request(demo, s
     assert traffic["by_version"][f"{MODEL} 1 blue"] > 0
     assert traffic["by_version"][f"{MODEL} 2 green"] > 0
     assert all(replayed["failed"] == 0 for replayed in summary["traffic"]["replayed"].values())
-    store = Store(demo.stores.state_db)
-    assert store.deployed() == {MODEL: "2"}
-    assert store.broken_audit() is None
-    store.close()
+    state = open_state(demo.stores)
+    assert {model: found.version for model, found in state.deployed().items()} == {MODEL: "2"}
+    audit = state.verify_audit(read_head(demo.stores.audit_head))
+    state.close()
+    assert audit.whole, audit.why
+    assert audit.head_checked
+
+
+def test_how_the_rollout_ended_stands_at_the_deployment_asset(instance):
+    key = dg.AssetCheckKey(dg.AssetKey([MODEL, "deployment"]), "rolled_out")
+    (newest,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert newest.evaluation.passed, "the sensor reports what no run has waited for"
+    assert newest.evaluation.metadata["version"].value == "2"
 
 
 def test_the_drift_before_and_after_the_shock(demo, summary):

@@ -98,6 +98,10 @@ def beside(**keys: Any) -> dict[str, Any]:
             move(candidates=[{**TINY, "params": {"random_state": 3}}]),
             ["candidates.0.params: random_state is set by the platform. Remove it; models.<name>.seed is its place"],
         ),
+        (
+            move(rollout={"window": 5}),
+            ["models.move.rollout: window: no such setting of a rollout. Use alpha,", "window_s"],
+        ),
         (move(candidates=[{**TINY, "name": "searched"}]), ["the name searched is kept for the result of"]),
         (move(candidates=[{**TINY, "seeds": 0}]), ["candidates.0.seeds:", "greater than or equal to 1 (value 0)"]),
         (move(search={"trials": 4}), ["models.yaml: models.move.search.space: missing. Add it"]),

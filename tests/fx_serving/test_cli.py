@@ -3,20 +3,29 @@
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from importlib.metadata import entry_points
 
 import pytest
 
-from tests.servers.serving import NAMES, ROOT, make_bundle
+from tests.servers.serving import NAMES, ROOT, make_bundle, wait_until
+
+
+def start_fx(home, *arguments: str, **environment: str) -> subprocess.Popen:
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("FX_")}
+    variables |= {"FX_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "160", **environment}
+    command = [sys.executable, "-m", "fx_serving.cli", *arguments]
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def fx(home, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("FX_")}
-    variables |= {"FX_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "120", **environment}
-    command = [sys.executable, "-m", "fx_serving.cli", *arguments]
-    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    started = start_fx(home, *arguments, **environment)
+    out, err = started.communicate(timeout=60)
+    return subprocess.CompletedProcess(started.args, started.returncode, out, err)
 
 
 def test_predict_finds_the_running_service_by_its_address_file(service):
@@ -64,6 +73,68 @@ def test_rollouts_from_the_terminal(service):
     waited = fx(service.home, "rollout", "start", "move_60m", "cli", "--wait")
     assert waited.returncode == 1
     assert "bundle refused" in waited.stdout
+
+
+def test_a_rollout_is_steered_from_the_terminal(service):
+    make_bundle(service.stores, "steered")
+    steps = 'steps=[{"weight":25,"window_s":600},100]'
+    done = fx(service.home, "rollout", "start", "move_60m", "steered", "--policy", steps, "--reason", "try", "--json")
+    assert done.returncode == 0, done.stderr
+    id = json.loads(done.stdout)["id"]
+    wait_until(lambda: service.client.rollout(id)["state"] == "canary")
+    assert "paused" in fx(service.home, "rollout", "pause", "--reason", "look [closer]").stdout
+    shown = fx(service.home, "rollout", "status", id).stdout
+    assert "paused: look [closer]  [local]" in shown
+    assert "canary  25 %  paused" in fx(service.home, "traffic", "set", "move_60m", "25", "--reason", "same").stdout
+    assert service.client.rollout(id)["weight"] == 25
+    done = fx(service.home, "traffic", "set", "move_60m", "101")
+    assert done.returncode == 2
+    assert "0 and 100" in done.stderr
+    assert "paused" not in fx(service.home, "rollout", "resume").stdout.splitlines()[0]
+    done = fx(service.home, "rollout", "approve")
+    assert done.returncode == 1
+    assert "waits for no approval" in done.stderr
+    watching = start_fx(service.home, "rollout", "watch", id)
+    assert fx(service.home, "rollout", "promote", "--reason", "good").returncode == 0
+    out, err = watching.communicate(timeout=60)
+    assert watching.returncode == 0, err
+    assert "promoted: good" in out
+    done = fx(service.home, "rollout", "rollback", "--model", "move_60m", "--reason", "it was not")
+    assert "version 1 answers again, in place of steered" in done.stdout
+    wait_until(lambda: service.client.predict("GBP_USD")["model_version"] == "1")
+    assert fx(service.home, "rollout", "rollback").returncode == 2
+    done = fx(service.home, "rollout", "abort")
+    assert done.returncode == 1
+    assert "no rollout runs" in done.stderr
+    shown = fx(service.home, "audit", "show", "--model", "move_60m").stdout
+    assert "look [closer]" in shown
+    records = json.loads(fx(service.home, "audit", "show", "--json").stdout)
+    reasons = " | ".join(record["why"] for record in records if record["actor"] == "local")
+    assert reasons.index("promoted: good") < reasons.index("it was not")
+
+
+def test_the_audit_trail_is_verified_with_and_without_a_service(service, tmp_path):
+    asked = fx(service.home, "audit", "verify", "--url", service.url)
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.startswith("whole: ")
+    (tmp_path / "serving").mkdir()
+    shutil.copy(service.stores.audit_head, tmp_path / "serving")
+    with (
+        closing(sqlite3.connect(service.stores.state_db)) as source,
+        closing(sqlite3.connect(tmp_path / "serving" / "state.db")) as copy,
+    ):
+        source.backup(copy)
+    own = json.loads(fx(tmp_path, "audit", "verify", "--json").stdout)
+    assert own["whole"]
+    with closing(sqlite3.connect(tmp_path / "serving" / "state.db")) as db, db:
+        db.execute("UPDATE audit SET why = 'all went well' WHERE seq = 2")
+    broken = fx(tmp_path, "audit", "verify")
+    assert broken.returncode == 1
+    assert broken.stdout.startswith("record 2: ")
+    (tmp_path / "serving" / "state.db").write_bytes(b"not a database" * 100)
+    unread = fx(tmp_path, "audit", "verify")
+    assert unread.returncode == 1
+    assert "Traceback" not in unread.stderr
 
 
 _LOADED = """

@@ -90,6 +90,7 @@ class Dropper:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.bodies: list[bytes] = []
+        self.lines: list[bytes] = []
         self.drops = drops
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -104,6 +105,7 @@ class Dropper:
                 data = b""
                 while b"\r\n\r\n" not in data or not data.endswith(b"}"):
                     data += connection.recv(65536)
+                self.lines.append(data.partition(b"\r\n")[0])
                 self.bodies.append(data.rpartition(b"\r\n\r\n")[2])
                 if len(self.bodies) > self.drops:
                     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
@@ -128,6 +130,80 @@ def test_a_second_reset_is_an_error_that_names_url_and_remedy():
     assert "fx serve" in str(error.value)
     assert error.value.status is None
     server.socket.close()
+
+
+def test_what_undoes_itself_when_done_twice_is_not_repeated():
+    server = Dropper(drops=9)
+    with ServingClient(server.url) as client, pytest.raises(ServiceUnreachable):
+        client.restore("move_60m", "worse")
+    assert server.bodies == [b'{"reason":"worse"}']
+    server.socket.close()
+
+
+def test_orders_say_which_rollout_and_why():
+    server = Dropper(drops=0)
+    with ServingClient(server.url) as client:
+        for order in ("pause", "resume", "approve", "promote", "abort", "rollback"):
+            assert getattr(client, f"{order}_rollout")("a/b", "because") == {}
+        client.set_traffic("move_60m", 80, 20)
+        client.start_rollout("move_60m", "2", {"window_s": 1}, request_id="r", kind="ab", reason="try")
+    assert server.bodies[:6] == [b'{"reason":"because"}'] * 6
+    assert msgspec.json.decode(server.bodies[6]) == {"model": "move_60m", "blue": 80, "green": 20}
+    started = {"model": "move_60m", "version": "2", "request_id": "r"}
+    asked = {"policy": {"window_s": 1}, "kind": "ab", "reason": "try"}
+    assert msgspec.json.decode(server.bodies[7]) == started | asked
+    assert server.lines[0] == b"POST /rollouts/a%2Fb/pause HTTP/1.1"
+    assert server.lines[6] == b"PUT /traffic HTTP/1.1"
+    server.socket.close()
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("FX_SERVING_CA", str(tmp_path / "none.pem"))
+    with pytest.raises(ServiceUnreachable, match=r"FX_SERVING_CA=.*none\.pem"):
+        ServingClient("https://127.0.0.1:1")
+    ServingClient("http://127.0.0.1:1").close()
+
+
+def test_many_instruments_at_once(service):
+    found = service.client.predict_many(["GBP_USD", "EUR_USD"], request_id="many")
+    assert found["answered"] == 2
+    assert [one["instrument"] for one in found["predictions"]] == ["GBP_USD", "EUR_USD"]
+    explained = service.client.predict_many(["GBP_USD", "XAU_USD"], explain=True)
+    assert explained["answered"] == 1
+    assert {"explanation", "explanation_note"} & set(explained["predictions"][0])
+    assert explained["predictions"][1]["error"]["status"] == 404
+    with pytest.raises(ServiceError, match="XAU_USD"):
+        service.client.predict_many(["XAU_USD"], explain=True)
+
+
+def test_predictions_are_heard_as_they_are_given(service):
+    with ServingClient(service.url) as listener:
+        heard: list[str] = []
+
+        def listen() -> None:
+            stream = listener.stream_predictions()
+            heard.extend(one["prediction_id"] for _, one in zip(range(3), stream, strict=False))
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        asked = []
+        while thread.is_alive():
+            asked.append(service.client.predict("GBP_USD")["prediction_id"])
+            thread.join(0.05)
+    assert len(heard) == 3
+    assert set(heard) <= set(asked)
+
+
+def test_reading_calls(service):
+    client = service.client
+    assert client.service()["docs"] == "/docs"
+    assert "fx_predictions_total" in client.metrics()
+    assert client.series("move_60m")["model"] == "move_60m"
+    assert client.verify_audit()["whole"]
+    newest = client.audit(limit=2, newest_first=True)
+    assert newest[0]["seq"] == newest[1]["seq"] + 1
+    assert client.audit(after=newest[1]["seq"], limit=1) == newest[:1]
+    assert all(one["state"] == "succeeded" for one in client.rollouts(model="move_60m", state="succeeded", limit=3))
 
 
 def test_service_errors_carry_status_and_detail(service):

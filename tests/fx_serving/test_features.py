@@ -7,11 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from fx_serving.client.home import Stores
 from fx_serving.client.http import ServiceError
 from fx_serving.client.snapshot import BlobError, FeatureBlob, blob_path
 from fx_serving.dataplane.features import other_code
 from fx_serving.dataplane.snapshots import ViewRows
-from tests.servers.serving import CLOCK, NAMES, feature_blobs, publish_features, wait_until
+from fx_serving.routing import ModelRoute
+from tests.servers.plane import start_plane
+from tests.servers.serving import CLOCK, NAMES, feature_blobs, make_bundle, publish_features, wait_until
 
 
 def refusal(service, **question) -> ServiceError:
@@ -144,3 +147,17 @@ def test_blob_round_trip_and_checks(tmp_path):
         FeatureBlob.build("v", "EUR_USD", ["a"], [(CLOCK, [1, 2])])
     with pytest.raises(BlobError, match="not a valid"):
         blob_path(tmp_path, "..", "EUR_USD")
+
+
+def test_the_operators_age_limit_is_in_front_of_the_bundles(tmp_path):
+    stores = Stores(tmp_path)
+    publish_features(stores, newest=CLOCK - timedelta(minutes=10))
+    make_bundle(stores, "1")
+    models = {"move_60m": {"max_feature_age_s": {"market_features": 300}}}
+    with start_plane(tmp_path, {"models": models}) as plane:
+        plane.route(move_60m=ModelRoute(blue="1"))
+        answer = plane.http.post("/predict", json={"instrument": "GBP_USD"})
+        assert answer.status_code == 503
+        assert "600 s old; the limit is 300 s" in answer.json()["detail"]
+        state = plane.http.get("/health").json()["components"]["feature_store"]
+        assert "market_features/GBP_USD: 600 s old, limit 300 s" in state["reason"]

@@ -1,15 +1,15 @@
-"""The prediction log: nothing lost on SIGTERM, patience with a disk that refuses, rotation, torn lines; feedback."""
+"""The prediction log: nothing lost on SIGTERM, patience with a disk that refuses, rotation, torn lines, following."""
 
 import json
 import resource
 import signal
+import threading
 
-import httpx
 import msgspec
 import pytest
 
 from fx_serving.client.http import ServiceError
-from fx_serving.client.prediction_log import read_feedback, read_predictions, segments
+from fx_serving.client.prediction_log import read_predictions, segments, tail
 from fx_serving.dataplane.log import PredictionLogWriter
 from tests.servers.serving import CLOCK, Traffic, launch, make_bundle, publish_features, start_service, wait_until
 
@@ -120,37 +120,44 @@ def test_reading_merges_workers_in_order_of_time_skips_torn_lines_and_repetition
     assert list(read_predictions(tmp_path / "none")) == []
 
 
-def test_feedback_by_id_and_by_time(service):
-    answer = service.client.predict("GBP_USD")
-    first = service.client.feedback(answer["prediction_id"], realized_direction=1)
-    assert service.client.feedback(answer["prediction_id"], realized_direction=1) == first
-    other = service.client.feedback(answer["prediction_id"], realized_direction=-1, realized_value=-0.25)
-    assert other["feedback_id"] != first["feedback_id"]
-    by_time = service.client.feedback(instrument="EUR_USD", timestamp=CLOCK, realized_value=1.5)
-    found = wait_until(
-        lambda: [f for f in read_feedback(service.stores.predictions) if f.feedback_id == by_time["feedback_id"]]
-    )
-    assert (found[0].prediction_id, found[0].instrument, found[0].timestamp) == (None, "EUR_USD", CLOCK)
-    ids = [f.feedback_id for f in read_feedback(service.stores.predictions)]
-    assert ids.count(first["feedback_id"]) == 1
-    record = next(f for f in read_feedback(service.stores.predictions) if f.feedback_id == first["feedback_id"])
-    assert (record.instrument, record.model, record.realized_direction) == ("GBP_USD", "move_60m", 1)
+def test_shadow_scores_have_segments_of_their_own(tmp_path):
+    writer = PredictionLogWriter(tmp_path, "w0")
+    for kind in ("prediction", "feedback", "shadow"):
+        assert writer.add(b"{}", kind)
+    assert writer.stop()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "feedback-w0-000001.ndjson",
+        "shadow-w0-000001.ndjson",
+        "w0-000001.ndjson",
+    ]
+    assert {w: [p.name for p in found] for w, found in segments(tmp_path, "shadow").items()} == {
+        "w0": ["shadow-w0-000001.ndjson"]
+    }
+    assert list(segments(tmp_path)) == ["w0"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "words"),
-    [
-        ({"prediction_id": "never", "realized_direction": 1}, 404, "never"),
-        ({"realized_direction": 1}, 422, "prediction_id"),
-        ({"prediction_id": "x"}, 422, "realized_direction"),
-        ({"prediction_id": "x", "realized_direction": 2}, 422, "realized_direction"),
-        ({"prediction_id": "x", "realized_value": "much"}, 422, "realized_value"),
-        ({"instrument": "XAU_USD", "timestamp": "2022-03-04T21:00:00Z", "realized_value": 1}, 404, "XAU_USD"),
-        ({"instrument": "GBP_USD", "timestamp": "2022-03-04T21:00:00", "realized_value": 1}, 422, "timestamp"),
-        ({"instrument": "GBP_USD", "timestamp": "2022-03-04T21:00:00Z", "oops": 1}, 422, "oops"),
-    ],
-)
-def test_bad_feedback(service, body, status, words):
-    answer = httpx.post(f"{service.url}/feedback", json=body)
-    assert answer.status_code == status, answer.text
-    assert words in answer.json()["detail"]
+def test_records_of_an_earlier_form_are_still_read(tmp_path):
+    (tmp_path / "w0-000001.ndjson").write_bytes(msgspec.json.encode(record(1)) + b"\n")
+    (found,) = read_predictions(tmp_path)
+    assert (found.outlier_score, found.route) == (None, "predict")
+
+
+def test_following_the_log_gives_what_comes_of_all_workers(tmp_path):
+    def write(worker: str, number: int, end: bytes = b"\n") -> None:
+        with (tmp_path / f"{worker}-000001.ndjson").open("ab") as file:
+            file.write(msgspec.json.encode(record(number)) + end)
+
+    write("w0", 1)
+    stop, seen = threading.Event(), []
+    following = tail(tmp_path, stop)
+    write("w0", 2)
+    follower = threading.Thread(target=lambda: seen.extend(r.prediction_id for r in following))
+    follower.start()
+    try:
+        write("w1", 3)
+        write("w1", 4, end=b"")
+        wait_until(lambda: len(seen) == 2)
+    finally:
+        stop.set()
+        follower.join()
+    assert sorted(seen) == ["p2", "p3"]

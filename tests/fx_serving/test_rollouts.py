@@ -17,6 +17,8 @@ from tests.servers.serving import (
     wait_until,
 )
 
+UNTESTED = {"suite_min_share": 0}  # lets a bad candidate reach its canary
+
 
 def test_success_under_traffic_with_no_failed_request(tmp_path):
     with start_service(tmp_path, workers=2) as service:
@@ -34,7 +36,7 @@ def test_success_under_traffic_with_no_failed_request(tmp_path):
             started = service.client.start_rollout("move_60m", "2")
             assert started["state"] == "queued"
             with pytest.raises(ServiceError, match=started["id"]) as second:
-                service.client.start_rollout("move_60m", "1")
+                service.client.start_rollout("move_60m", "2")
             assert second.value.status == 409
             done = service.client.wait_rollout(
                 started["id"], 30, lambda r: changes.append((r["state"], r["weight"])), poll_s=0.05
@@ -47,6 +49,7 @@ def test_success_under_traffic_with_no_failed_request(tmp_path):
         assert all(s["requests"] >= 5 and s["errors"] == 0 and s["p99_ms"] > 0 for s in done["steps"])
         assert changes[-1] == ("succeeded", 100)
         assert ("canary", 50) in changes
+        assert done["suite"]["passed"] == done["suite"]["total"] > 10, done["suite"]
         slots = {(a["slot"], a["model_version"], a["fell_back"]) for a in traffic.answers}
         assert slots == {("blue", "1", False), ("green", "2", False), ("blue", "2", False)}
         assert service.client.traffic()["models"]["move_60m"]["blue"]["version"] == "2"
@@ -72,7 +75,7 @@ def test_a_key_stays_where_it_is_while_the_weight_rises(service):
     policy = {"steps": [30, 70, 100], "window_s": 600}
     rollout = service.client.start_rollout("move_60m", "sticky", policy)
     try:
-        wait_until(lambda: service.client.rollout(rollout["id"])["state"] == "canary")
+        wait_until(lambda: service.client.rollout(rollout["id"])["state"] == "canary", 30)
         wait_until(lambda: service.client.traffic()["models"]["move_60m"]["green"])
         wait_until(lambda: service.client.traffic()["models"]["move_60m"]["green"]["weight"] == 30)
         keys = [f"desk-{i}" for i in range(60)]
@@ -92,7 +95,7 @@ def test_a_key_stays_where_it_is_while_the_weight_rises(service):
 def test_a_candidate_out_of_memory_is_answered_by_blue_and_rolled_back(service):
     make_trick_bundle(service.stores, "greedy", megabytes_per_unit=20_000)
     with Traffic(service.url) as traffic:
-        rollout = service.client.start_rollout("move_60m", "greedy")
+        rollout = service.client.start_rollout("move_60m", "greedy", UNTESTED)
         done = service.client.wait_rollout(rollout["id"], 30, poll_s=0.05)
     assert done["state"] == "rolled_back", done
     assert "error" in done["reason"]
@@ -107,7 +110,7 @@ def test_a_candidate_out_of_memory_is_answered_by_blue_and_rolled_back(service):
 
 def test_a_slow_candidate_is_rolled_back_on_p99(service):
     make_trick_bundle(service.stores, "slow", megabytes_per_unit=1500)
-    policy = {"max_p99_ms": 5, "max_error_rate": 1, "steps": [100]}
+    policy = {**UNTESTED, "max_p99_ms": 5, "max_error_rate": None, "steps": [100]}
     with Traffic(service.url) as traffic:
         rollout = service.client.start_rollout("move_60m", "slow", policy)
         done = service.client.wait_rollout(rollout["id"], 30, poll_s=0.05)
@@ -180,9 +183,24 @@ def test_unknown_rollouts(service):
         assert error.value.status == 404
 
 
-def test_without_traffic_a_rollout_is_rolled_back_for_want_of_evidence(service):
+def test_a_candidate_that_fails_its_smoke_test_gets_no_traffic(service):
+    make_trick_bundle(service.stores, "untried", megabytes_per_unit=20_000)
+    with Traffic(service.url) as traffic:
+        rollout = service.client.start_rollout("move_60m", "untried")
+        done = service.client.wait_rollout(rollout["id"], 30, poll_s=0.05)
+    assert (done["state"], done["steps"]) == ("failed", []), done
+    assert "smoke test" in done["reason"]
+    assert any("live features of EUR_USD" in failure for failure in done["suite"]["failures"])
+    assert traffic.failures == []
+    assert not any(answer["fell_back"] for answer in traffic.answers)
+
+
+def test_without_traffic_a_rollout_holds_or_is_rolled_back_when_the_policy_says_when(service):
     make_bundle(service.stores, "lonely")
+    rollout = service.client.start_rollout("move_60m", "lonely", {"window_s": 0.1, "hold_timeout_s": None})
+    wait_until(lambda: service.client.rollout(rollout["id"])["awaiting"] == "evidence", 30)
     policy = {"window_s": 0.1, "hold_timeout_s": 0.8}
+    service.client.abort_rollout(rollout["id"])
     rollout = service.client.start_rollout("move_60m", "lonely", policy)
     done = service.client.wait_rollout(rollout["id"], 20, poll_s=0.05)
     assert done["state"] == "rolled_back"

@@ -22,7 +22,8 @@ def test_metrics_of_all_workers(service):
     text = httpx.get(f"{service.url}/metrics").text
     for line in (
         'fx_predictions_total{model="move_60m",outcome="ok",slot="blue",version="1"}',
-        'fx_prediction_seconds_bucket{le="0.00025",model="move_60m",slot="blue",version="1"}',
+        'fx_prediction_seconds_bucket{le="0.0002",model="move_60m",slot="blue",version="1"}',
+        'fx_prediction_seconds_count{model="move_60m",slot="blue",version="1"}',
         'fx_feature_age_seconds{instrument="GBP_USD",view="market_features"} 0.0',
         'fx_traffic_weight{model="move_60m",slot="blue",version="1"} 100.0',
         "fx_controller_lease 1.0",
@@ -50,16 +51,27 @@ def test_docs_need_no_internet(service):
     assert script.status_code == 200
     assert len(script.content) > 500_000
     assert httpx.get(f"{service.url}/docs/assets/swagger-ui.css").status_code == 200
-    assert httpx.get(f"{service.url}/").json()["docs"] == "/docs"
+    assert httpx.get(f"{service.url}/service").json()["docs"] == "/docs"
 
 
 def test_the_document_describes_every_route_with_examples(service):
     document = httpx.get(f"{service.url}/openapi.json").json()
-    assert set(document["paths"]) == {
+    assert set(document["paths"]) >= {
         "/predict",
         "/predict/blue",
         "/predict/green",
+        "/stream/predictions",
         "/feedback",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/{name}",
+        "/v2/models/{name}/ready",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/versions/{version}",
+        "/v2/models/{name}/versions/{version}/ready",
+        "/v2/models/{name}/versions/{version}/infer",
+        "/service",
         "/health",
         "/ready",
         "/metrics",
@@ -69,19 +81,38 @@ def test_the_document_describes_every_route_with_examples(service):
         "/rollouts/{rollout_id}",
         "/rollouts/{rollout_id}/abort",
     }
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert operation.get("summary"), path
+    rollout = document["components"]["schemas"]["RolloutView"]
+    done = service.client.rollouts()[0]
+    assert set(rollout["properties"]) == set(done)
+
+
+def test_the_document_describes_predictions_as_they_are(service):
+    document = httpx.get(f"{service.url}/openapi.json").json()
     predict = document["paths"]["/predict"]["post"]
+    refusals = {"400", "401", "403", "404", "408", "409", "413", "422", "429", "431", "500", "503", "504"}
+    assert set(predict["responses"]) == {"200", *refusals}
     body = predict["requestBody"]["content"]["application/json"]
-    assert set(predict["responses"]) == {"200", "404", "409", "413", "422", "503"}
-    answer = document["components"]["schemas"]["PredictAnswer"]
+    forms = [set(form["properties"]) for form in body["schema"]["anyOf"]]
+    assert [sorted(form)[:2] for form in forms] == [
+        ["features", "instrument"],
+        ["requests"],
+        ["features", "instruments"],
+    ]
     for example in body["examples"].values():
-        assert set(example["value"]) <= set(body["schema"]["properties"])
+        assert any(set(example["value"]) <= form for form in forms)
+    answer = document["components"]["schemas"]["PredictAnswer"]
     real = service.client.predict("GBP_USD")
     assert set(real) <= set(answer["properties"])
     assert set(answer["required"]) <= set(real)
     assert set(answer["examples"][0]) == set(real)
-    rollout = document["components"]["schemas"]["RolloutView"]
-    done = service.client.rollouts()[0]
-    assert set(rollout["properties"]) == set(done)
+    explained = document["components"]["schemas"]["ExplainedAnswer"]
+    found = httpx.post(f"{service.url}/predict?explain=true", json={"instrument": "GBP_USD"}, timeout=30).json()
+    assert set(found) <= set(explained["properties"])
+    infer = document["paths"]["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]["application/json"]
+    assert set(infer["schema"]["properties"]) == {"inputs", "id", "parameters", "outputs"}
 
 
 @pytest.mark.parametrize("broken", ["gone", "damaged"])

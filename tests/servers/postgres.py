@@ -22,7 +22,38 @@ START_S = 30
 
 @contextmanager
 def postgres_server(program: Callable[[str, str], str]) -> Iterator[str]:
-    """Yields the URL of an empty database. Debian keeps the programs off the PATH, in a folder for each version."""
+    """Yields the URL of an empty database."""
+    with restartable_postgres(program) as server:
+        yield server.url
+
+
+class PostgresServer:
+    """A running server that can be killed and started again with its data."""
+
+    def __init__(self, bin_folder: Path, folder: Path, options: dict[str, Any]) -> None:
+        self._bin, self._folder, self._options, self._port = bin_folder, folder, options, free_port()
+        self._process: subprocess.Popen | None = None
+        self.url = f"postgresql+psycopg2://{USER}:{PASSWORD}@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        data = self._folder / "data"
+        command = [self._bin / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(self._port), "-k", self._folder]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._options)
+        _wait(self._bin / "pg_isready", self._port, self._process, self._folder / "log")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT: at once (SIGTERM would wait for clients); SIGQUIT: as if it had crashed."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(START_S)
+            self._process = None
+
+
+@contextmanager
+def restartable_postgres(program: Callable[[str, str], str]) -> Iterator[PostgresServer]:
+    """Yields a server with an empty database. Debian keeps the programs off the PATH, in a folder for each version."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     bin_folder = (found[-1] if found else Path(program("initdb", "postgresql"))).parent
     folder = Path(tempfile.mkdtemp(prefix="fx-postgres-"))  # not below tmp_path, which is closed to other users
@@ -35,18 +66,25 @@ def postgres_server(program: Callable[[str, str], str]) -> Iterator[str]:
             options |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             for path in (folder, secret):
                 os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        data, port = folder / "data", free_port()
-        make = [bin_folder / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", "--no-sync", "--pwfile", secret]
+        make = [
+            bin_folder / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            USER,
+            "-A",
+            "scram-sha-256",
+            "--no-sync",
+            "--pwfile",
+            secret,
+        ]
         subprocess.run(make, check=True, capture_output=True, **options)
-        command = [bin_folder / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, **options)
+        server = PostgresServer(bin_folder, folder, options)
         try:
-            _wait(bin_folder / "pg_isready", port, process, folder / "log")
-            yield f"postgresql+psycopg2://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"
+            server.start()
+            yield server
         finally:
-            process.send_signal(signal.SIGINT)  # at once; SIGTERM would wait for clients
-            process.wait(START_S)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

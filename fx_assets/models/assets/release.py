@@ -10,6 +10,8 @@ from fx_assets.models.assets.shared import Group
 from fx_assets.resources.home import HomeResource
 from fx_assets.tables import define_asset
 
+ROLLED_OUT = "rolled_out"
+
 
 def build(group: Group) -> Sequence[dg.AssetsDefinition]:
     """The assets of one model, in their order; bundle and deployment only where the entry says `deploy: true`."""
@@ -111,37 +113,36 @@ def _deployment(group: Group) -> dg.AssetsDefinition:
     @define_asset(
         ins={"made": group.upstream("model_bundle")},
         **group.common(
-            "deployment", {"fastapi"}, "The rollout of the bundle by the deployment service, and its outcome."
+            "deployment",
+            {"fastapi"},
+            "The rollout of the bundle by the deployment service; the sensor follow_rollouts reports how it ends.",
         ),
         **group.checks(
             "deployment",
-            ("rolled_out", "The service finished the rollout; a rollback is recorded with its reason.", False),
+            (
+                ROLLED_OUT,
+                "The service finished the rollout; a rollback is recorded with its reason. A warning while it runs.",
+                False,
+            ),
         ),
     )
     def deployment(context: dg.AssetExecutionContext, home: HomeResource, made: dict):
         try:
-            outcome = rollout.roll_out(
-                home.stores,
-                model,
-                made["version"],
-                entry.rollout,
-                lambda r: context.log.info(f"{r['state']} at {r['weight']} %"),
+            started = rollout.ask_for_rollout(
+                home.stores, model, made["version"], entry.rollout, f"{context.run.run_id}-{model}"
             )
         except (rollout.NoService, rollout.ServiceError) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         return dg.MaterializeResult(
-            value=outcome,
-            metadata={
-                "rollout_id": outcome["id"],
-                "state": outcome["state"],
-                "reason": outcome.get("reason") or "",
-                "steps": dg.MetadataValue.md(rollout.step_table(outcome)),
-            },
+            value=started,
+            metadata={"rollout_id": started["id"], "version": made["version"], "state": started["state"]},
             check_results=[
                 dg.AssetCheckResult(
-                    check_name="rolled_out",
-                    passed=outcome["state"] == "succeeded",
-                    metadata={"state": outcome["state"], "reason": outcome.get("reason") or ""},
+                    check_name=ROLLED_OUT,
+                    passed=False,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description="The rollout runs; the sensor follow_rollouts reports its outcome here.",
+                    metadata={"state": started["state"], "rollout_id": started["id"]},
                 )
             ],
         )

@@ -173,7 +173,7 @@ class Backfill:
 
             def note(event: RunEvent, tell: Tell = tell, done: list[int] = done, clocks: set[int] = clocks) -> None:
                 outcome.count(event)
-                if event.kind == "check_failed" and event.text == CHECK:
+                if event.check == CHECK:
                     clocks.add(event.run)
                 if event.kind == "finished" and event.ok:
                     done.append(event.run)

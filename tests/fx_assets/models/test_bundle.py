@@ -20,6 +20,7 @@ from fx_assets.models.registry import VersionRecord
 from fx_assets.schemas import content_hash, model_features
 from fx_serving.client.bundle import BundleError, read_golden, read_manifest, verify_files
 from fx_serving.client.scoring import load_scorer
+from fx_serving.dataplane.outlier import load_outlier
 
 CANDIDATE = {"name": "tiny", "algorithm": "xgboost", "rounds": 12, "params": {"max_depth": 3, "eta": 0.3}}
 MODEL = "move_60m"
@@ -77,6 +78,9 @@ def test_the_service_reads_what_was_written(export, tmp_path, rows, made):
     assert (manifest.model, manifest.version, manifest.engine) == ("move_60m", "7", "onnx")
     assert (manifest.label.positive, manifest.label.horizon_minutes) == ("move", 60)
     assert manifest.instruments == ["GBP_USD", "USD_JPY", "AUD_USD", "USD_CAD"]
+    outlier = load_outlier(folder, "outlier.json" in manifest.files, len(FEATURES))
+    assert outlier is not None
+    assert outlier.score(rows[FEATURES].to_numpy(np.float32)[:1] + 50) == 1.0
     ages = dict.fromkeys((view for _, view in INPUTS), 7200.0) | {"news_signals": 21600.0}
     assert manifest.max_feature_age_s == ages
     assert {"technical", "cross", "lags"} < set(ages)

@@ -28,6 +28,7 @@ from fx_assets.trace.chain import trace
 from fx_assets.trace.link import Trace
 from fx_assets.trace.tables import reach
 from fx_serving.client.home import Stores
+from fx_serving.client.prediction_log import segments
 from tests.fx_assets.small import write_config
 from tests.servers.serving import start_service, wait_until
 
@@ -130,13 +131,19 @@ def test_what_is_not_there_is_said(walked, chain, tmp_path):
 
 def test_an_answer_that_was_changed_in_the_log_is_found(chain, answered):
     stores, ids = answered
-    (segment,) = [p for p in stores.predictions.glob("*.ndjson") if not p.name.startswith("feedback")]
+    (segment,) = segments(stores.predictions)["w0"]
     lines = [json.loads(line) for line in segment.read_text().splitlines()]
     for line in lines:
         if line["prediction_id"] == ids["plain"]:
             line["prediction"] += 1e-9
-    with altered(segment, "".join(json.dumps(line) + "\n" for line in lines).encode()):
+    # It is in the segment, or was ingested from there into the database already.
+    with altered(segment, "".join(json.dumps(line) + "\n" for line in lines).encode()), _ingested(stores) as db:
+        before = db.execute("SELECT prediction, id FROM predictions WHERE id = ?", (ids["plain"],)).fetchall()
+        db.execute("UPDATE predictions SET prediction = prediction + 1e-9 WHERE id = ?", (ids["plain"],))
+        db.commit()
         found = chain(ids["plain"])
+        db.executemany("UPDATE predictions SET prediction = ? WHERE id = ?", before)
+        db.commit()
     assert found.broken == ["prediction"]
     assert "the log says" in problems(found, "prediction")
 
@@ -295,7 +302,14 @@ def _inputs(walked):
 
 
 def _log(stores: Stores) -> list[dict[str, Any]]:
-    return [json.loads(line) for path in stores.predictions.glob("*.ndjson") for line in path.read_text().splitlines()]
+    return [json.loads(line) for path in segments(stores.predictions)["w0"] for line in path.read_text().splitlines()]
+
+
+def _ingested(stores: Stores) -> contextlib.closing[sqlite3.Connection]:
+    """The database of ingested predictions, with its table even where nothing was ingested yet."""
+    db = sqlite3.connect(stores.predictions_db)
+    db.execute("CREATE TABLE IF NOT EXISTS predictions (id TEXT PRIMARY KEY, prediction REAL)")
+    return contextlib.closing(db)
 
 
 def _partition_of(lake: Lake, at: pd.Timestamp) -> Path:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fx_assets.errors import DataError
+from fx_assets.errors import DataError, StoreError
 from fx_monitoring.drift.predictions import distinct_inputs, predictions_frame
 
 START = datetime(2022, 3, 4, 10, tzinfo=UTC)
@@ -59,6 +59,18 @@ def feedback(number: int, received_minutes: int, **changes) -> dict:
 
 def write(path, records, tail: str = "") -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
+
+
+def test_bare_rows_of_numbers_are_left_out(tmp_path):
+    write(tmp_path / "w1-000001.ndjson", [prediction(0), prediction(1, instrument="", route="v2")])
+    (tmp_path / "shadow-w1-000001.ndjson").write_text('{"kind":"shadow"}\n')
+    assert list(predictions_frame(tmp_path)["prediction_id"]) == ["p0"]
+
+
+def test_ingested_predictions_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "predictions.db").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match=r"predictions\.db: cannot be read"):
+        predictions_frame(tmp_path)
 
 
 def test_one_row_per_prediction_in_time_order_with_features_as_columns(tmp_path):
