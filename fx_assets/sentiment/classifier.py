@@ -20,7 +20,7 @@ class ClassifierScorer(SharesScorer):
         Raises Unusable if its labels do not say what they mean or the device is not there, and whatever transformers
         raises if the model is not.
         """
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  # an extra
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         self.name = name
@@ -35,7 +35,7 @@ class ClassifierScorer(SharesScorer):
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """float64 (n, 3): negative, neutral, positive. Long texts are cut at the model's length."""
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  # an extra
 
         found = np.zeros((len(texts), 3))
         # Texts of a length together: little padding. Ties keep their order, so a run can be repeated.

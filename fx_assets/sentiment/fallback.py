@@ -86,7 +86,8 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def _load(name: str, source: str, device: str, batch: int) -> Scorer:
-    import torch  # noqa: F401 (the missing package is named here, not deep inside transformers)
+    # The missing package is named here, not deep inside transformers.
+    import torch  # noqa: F401  # pyright: ignore[reportMissingImports]  # an extra
     import transformers
 
     transformers.logging.set_verbosity_error()

@@ -28,7 +28,7 @@ class GeneratorScorer(SharesScorer):
         Raises Unusable if the question does not fit into the model or the device is not there, and whatever
         transformers raises if the model is not.
         """
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  # an extra
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self.name = name
@@ -60,7 +60,7 @@ class GeneratorScorer(SharesScorer):
 
     def _log_likelihood(self, questions: list[list[int]], answer: list[int]) -> np.ndarray:
         """Log-probability of the answer's tokens after each question."""
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  # an extra
 
         width = max(len(question) for question in questions) + len(answer)
         ids = torch.zeros((len(questions), width), dtype=torch.long)

@@ -20,7 +20,7 @@ class Unusable(Exception):
 
 def pick_device(wanted: str) -> str:
     """auto: a CUDA card, else Apple's, else the processor. Unusable if a named one is not there."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # an extra
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
