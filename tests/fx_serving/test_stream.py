@@ -74,7 +74,8 @@ def test_more_streams_than_allowed_are_refused(tmp_path):
         start_plane(tmp_path, {"limits": {"streams": 1, "drain_s": 0.2}}) as plane,
         httpx.stream("GET", f"{plane.url}/stream/predictions", timeout=30, trust_env=False) as first,
     ):
-        assert next(first.iter_lines()).startswith(":")
+        lines = first.iter_lines()  # kept: an iterator that goes away closes its answer
+        assert next(lines).startswith(":")
         second = plane.http.get("/stream/predictions")
         assert (second.status_code, second.headers["retry-after"]) == (429, "1")
         # A worker that ends does not wait for its streams.
