@@ -13,20 +13,12 @@ from fx_serving.client.clock import now, stands_still
 def while_open(configuration: Configuration, name: str, job: Any, cron: str, description: str) -> dg.ScheduleDefinition:
     """A schedule on New York time; while every market is closed it skips, saying when the next one opens."""
 
-    @dg.schedule(
-        name=name,
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="America/New_York",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=description,
-    )
-    def scheduled(context: dg.ScheduleEvaluationContext):
+    def scheduled(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if reason := closed_reason(configuration, now()):
             return dg.SkipReason(reason)
         return dg.RunRequest(run_key=f"{name}-{context.scheduled_execution_time.isoformat()}")
 
-    return scheduled
+    return _on_new_york_time(name, job, cron, description, scheduled)
 
 
 def while_moving(
@@ -38,15 +30,7 @@ def while_moving(
     ever, and what failed is to be tried again at the next tick.
     """
 
-    @dg.schedule(
-        name=name,
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="America/New_York",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=description,
-    )
-    def scheduled(context: dg.ScheduleEvaluationContext):
+    def scheduled(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if reason := still_reason():
             return dg.SkipReason(reason)
         found = ask()
@@ -54,7 +38,26 @@ def while_moving(
             return dg.SkipReason(found)
         return found._replace(run_key=f"{found.run_key}-{context.scheduled_execution_time.isoformat()}")
 
-    return scheduled
+    return _on_new_york_time(name, job, cron, description, scheduled)
+
+
+def _on_new_york_time(
+    name: str,
+    job: Any,
+    cron: str,
+    description: str,
+    scheduled: Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason],
+) -> dg.ScheduleDefinition:
+    """A schedule that is on by default; `scheduled` says at each tick what to run, or why nothing."""
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="America/New_York",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+        execution_fn=scheduled,
+    )
 
 
 def still_reason() -> str | None:

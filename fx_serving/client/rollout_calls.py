@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -20,13 +21,14 @@ def query(path: str, **values: Any) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-class RolloutCalls:
-    """Needs `base_url` and `_call` of the client."""
+class RolloutCalls(ABC):
+    """What an operator asks for; the client that inherits it knows how to ask."""
 
     base_url: str
 
+    @abstractmethod
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None, repeat: bool = True) -> Any:
-        raise NotImplementedError
+        """The decoded answer of one request. repeat: whether it may be sent again after a reset."""
 
     def start_rollout(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fx_serving.controller.sources import BundleFacts
 from fx_serving.evidence import Key, SlotEvidence, score_bin, time_bin
 from fx_serving.ingest.query import Outcome
 from fx_serving.routing import read_routing
+from fx_serving.state import read_head
 from fx_serving.state.sqlite import SqliteState
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -152,3 +154,13 @@ class Home:
     def table(self) -> Any:
         """The routing table as workers read it."""
         return read_routing(self.stores.routing)
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """A test's way, from beginning to end."""
+    asyncio.run(coroutine)
+
+
+def whole(home: Home) -> bool:
+    """Whether the audit trail is."""
+    return home.engine.state.verify_audit(read_head(home.stores.audit_head)).whole

@@ -19,7 +19,7 @@ from fx_serving.dataplane.feedback import FeedbackAnswer, FeedbackBody, Feedback
 from fx_serving.dataplane.log import PredictionLogWriter
 from fx_serving.ingest.ingester import Ingester
 from fx_serving.ingest.sqlite import SqliteDatabase
-from tests.contract.log_records import START, prediction
+from tests.contract.serving.log_records import START, prediction
 from tests.servers.serving import CLOCK, wait_until
 
 KNOWN = frozenset({"EUR_USD", "GBP_USD"})

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +19,6 @@ import msgspec
 import pytest
 
 from fx_serving.client.home import Stores
-from fx_serving.client.prediction_db import reading
 from fx_serving.client.prediction_log import (
     PredictionLogError,
     decode,
@@ -31,55 +29,18 @@ from fx_serving.client.prediction_log import (
     read_predictions,
     segments,
 )
-from fx_serving.client.state_address import connect
 from fx_serving.config import LogSettings
-from fx_serving.ingest import app, query, retention
+from fx_serving.ingest import app, query
 from fx_serving.ingest.ingester import Ingester, open_database
 from fx_serving.ingest.sqlite import SqliteDatabase
 from fx_serving.ingest.tables import DatabaseError
-from tests.contract.log_records import START, feedback, prediction, shadow, write
+from tests.contract.serving.log_records import START, feedback, prediction, shadow, write
+from tests.contract.serving.tables import rows
 from tests.counts import count
-from tests.servers.postgres import PASSWORD, PostgresServer, restartable_postgres
+from tests.servers.postgres import PASSWORD
 from tests.servers.serving import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
-DAY = 86_400
-
-
-@pytest.fixture(scope="module")
-def server(program) -> Iterator[PostgresServer]:
-    """A PostgreSQL of this file's own."""
-    with restartable_postgres(program) as server:
-        yield server
-
-
-@pytest.fixture
-def postgres(server: PostgresServer, tmp_path: Path, monkeypatch) -> Stores:
-    """A home whose predictions go to an empty PostgreSQL."""
-    with closing(connect(server.url)) as db, db.cursor() as cursor:
-        cursor.execute("DROP SCHEMA IF EXISTS fx_serving CASCADE")
-    monkeypatch.setenv("FX_STATE_URL", server.url)
-    return Stores(tmp_path)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
-def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch) -> Stores:
-    """A home with an empty database of each kind in turn."""
-    monkeypatch.delenv("FX_STATE_URL", raising=False)
-    return request.getfixturevalue("postgres") if request.param == "postgres" else Stores(tmp_path)
-
-
-@pytest.fixture
-def ingester(stores: Stores) -> Iterator[Ingester]:
-    """An ingester of that home, on the real clock."""
-    with closing(open_database(stores)) as database:
-        yield Ingester(stores.predictions, database, LogSettings())
-
-
-def rows(stores: Stores, sql: str) -> list[tuple]:
-    """What is in the tables."""
-    with reading(stores.predictions) as database:
-        return [] if database is None else list(database.ask(sql))
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_records_come_back_as_they_were(stores, ingester):
@@ -191,7 +152,6 @@ def test_two_ingesters_at_once_make_one_row_of_each(stores):
 def test_every_record_once_whatever_is_killed_when(stores):
     """Workers and ingester are killed again and again while records are written; a last pass finds the rest."""
     chance, folder = random.Random(7), stores.predictions
-    wanted: dict[str, int] = {}
     settings = stores.home / "config"
     settings.mkdir(parents=True)
     (settings / "serving.yaml").write_text("log: {ingest_every_s: 0.01}\n")
@@ -200,7 +160,7 @@ def test_every_record_once_whatever_is_killed_when(stores):
     turns = count("ingest_kills")
     for turn in range(max(2, turns // 2) if isinstance(stores.state, str) else turns):
         worker = f"w{turn % 2}"
-        command = [sys.executable, str(ROOT / "tests/contract/log_records.py"), str(folder), worker, str(first)]
+        command = [sys.executable, str(ROOT / "tests/contract/serving/log_records.py"), str(folder), worker, str(first)]
         ingest = [
             sys.executable,
             "-m",
@@ -224,7 +184,6 @@ def test_every_record_once_whatever_is_killed_when(stores):
                 time.sleep(chance.uniform(0, 0.02))
             said += writer.stdout.read()
         durable = int(said.split("\n")[-2])
-        wanted[worker] = first  # checked below: all numbers from here to `durable` are there
         logged = {r.prediction_id for r in read_predictions(folder)}
         assert {f"{worker}-{n}" for n in range(first, durable + 1)} <= logged
         first = durable + 1000
@@ -380,71 +339,3 @@ def test_the_newest_keys(stores, ingester):
     ingester.step()
     assert query.recent_keys(stores, 3) == ["k5", "k4", "k3"]
     assert set(query.recent_keys(stores, 100)) == {f"k{i}" for i in range(7)}
-
-
-def test_old_segments_are_deleted_but_no_newest_and_none_with_something_left(stores, ingester):
-    folder = stores.predictions
-    old = [write(folder / f"w0-00000{i}.ndjson", [prediction(i)], tail=b"torn") for i in (1, 2)]
-    young = write(folder / "w0-000003.ndjson", [prediction(3)])
-    last = [write(folder / "w0-000004.ndjson", [prediction(4)]), write(folder / "w9-000001.ndjson", [prediction(9)])]
-    seen = [write(folder / f"feedback-w0-00000{i}.ndjson", [feedback(i)]) for i in (1, 2)]
-    for path in (*old, *last, *seen):
-        _age(path, 8)
-    ingester.step()
-    assert all(path.exists() for path in (*old, *last, *seen)), "deleted at once: a reader could miss them"
-    now = time.time()
-    ingester.clock = lambda: now + 700
-    with old[1].open("ab") as file:  # what is taken from it now was taken too short a time ago
-        file.write(b"\n" + b"no record\n")
-    _age(old[1], 8)
-    ingester.step()
-    left = set(folder.glob("*.ndjson"))
-    assert left == {old[1], young, *last, seen[1]}
-    assert [r.prediction_id for r in read_predictions(folder)] == ["p1", "p2", "p3", "p4", "p9"]
-    assert len(list(read_feedback(folder))) == 2
-
-
-def _age(path: Path, days: float) -> None:
-    then = time.time() - days * DAY
-    os.utime(path, (then, then))
-
-
-def test_old_rows_are_deleted_in_steps_and_their_ids_remembered(stores, monkeypatch):
-    monkeypatch.setattr(retention, "_ROWS", 100)
-    now = START.timestamp() + 401 * DAY
-    with closing(open_database(stores)) as database:
-        ingester = Ingester(stores.predictions, database, LogSettings(), clock=lambda: now)
-        recent = prediction(1_000_000, logged_at=START + timedelta(days=400))
-        write(stores.predictions / "w0-000001.ndjson", [prediction(i) for i in range(600)] + [recent])
-        write(stores.predictions / "shadow-w0-000001.ndjson", [shadow(prediction(1))])
-        write(stores.predictions / "feedback-w0-000001.ndjson", [feedback(1, prediction(1)), feedback(2, recent)])
-        ingester.step()
-        assert rows(stores, "SELECT count(*) FROM predictions") == [(101,)]  # five steps of a hundred
-        ingester.step()
-        assert [r.prediction_id for r in read_predictions(stores.predictions)] == ["p1000000"]
-        for table in ("shadows", "feedback"):
-            assert rows(stores, f"SELECT count(*) FROM {table}") == [(0,)]
-        assert len(rows(stores, "SELECT at FROM decisions")) == 1
-        with reading(stores.predictions) as log:
-            assert log is not None
-            assert log.forgotten("p7") is not None
-            assert log.forgotten("p1000000") is None
-            assert log.forgotten("nobody") is None
-        assert find(stores.predictions, "p7") is None, "its line is still in the segment, but it was deleted"
-        now += 401 * DAY
-        for _ in range(7):
-            ingester.step()
-        assert rows(stores, "SELECT count(*) FROM forgotten") == [(1,)]
-
-
-def test_room_of_deleted_rows_is_given_back(tmp_path, monkeypatch):
-    monkeypatch.delenv("FX_STATE_URL", raising=False)
-    stores, now = Stores(tmp_path), START.timestamp()
-    with closing(open_database(stores)) as database:
-        ingester = Ingester(stores.predictions, database, LogSettings(), clock=lambda: now)
-        write(stores.predictions / "w0-000001.ndjson", [prediction(i) for i in range(8000)])
-        ingester.step()
-        pages = rows(stores, "PRAGMA page_count")[0][0]
-        now += 500 * DAY
-        ingester.step()
-        assert rows(stores, "PRAGMA page_count")[0][0] < pages / 2

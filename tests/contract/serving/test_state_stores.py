@@ -9,89 +9,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from fx_serving.client import rollout_log
 from fx_serving.client.home import Stores
-from fx_serving.client.state_address import connect
 from fx_serving.state import (
     CONTROLLER,
-    AuditEntry,
     Change,
     Conflict,
     Deployed,
     NotLeader,
-    RolloutRow,
     StateError,
     StateStore,
     TokenRow,
     open_state,
     read_head,
 )
-from fx_serving.state.sqlite import SqliteState
+from tests.contract.serving.states import AT, entry, row, tamper
 from tests.counts import count
-from tests.servers.postgres import PASSWORD, PostgresServer, restartable_postgres
 
-AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WRITER = Path(__file__).with_name("state_writer.py")
-
-
-@pytest.fixture(scope="module")
-def server(program) -> Iterator[PostgresServer]:
-    """A PostgreSQL of this file's own."""
-    with restartable_postgres(program) as server:
-        yield server
-
-
-@pytest.fixture
-def postgres(server: PostgresServer, tmp_path: Path, monkeypatch) -> Stores:
-    """A home whose state is in an empty PostgreSQL."""
-    with closing(connect(server.url)) as db, db.cursor() as cursor:
-        cursor.execute("DROP SCHEMA IF EXISTS fx_serving CASCADE")
-    monkeypatch.setenv("FX_STATE_URL", server.url)
-    return Stores(tmp_path)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
-def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch) -> Stores:
-    """A home whose state is empty: each kind of database in turn."""
-    monkeypatch.delenv("FX_STATE_URL", raising=False)
-    return request.getfixturevalue("postgres") if request.param == "postgres" else Stores(tmp_path)
-
-
-@pytest.fixture
-def store(stores: Stores) -> Iterator[StateStore]:
-    """The open store."""
-    with closing(open_state(stores)) as store:
-        yield store
-
-
-def row(id: str, state: str = "canary", model: str = "m", **more: Any) -> RolloutRow:
-    """A rollout's row."""
-    known = {"version": "2", "request_id": None, "created_at": AT, "finished_at": None, "body": f'{{"id":"{id}"}}'}
-    return RolloutRow(id=id, model=model, state=state, **(known | more))
-
-
-def entry(what: str = "started", **more: Any) -> AuditEntry:
-    """An audit entry."""
-    known = {"actor": "ann", "model": "m", "rollout_id": "r1", "why": "because", "state": "canary", "weight": 5}
-    return AuditEntry(at=AT, what=what, **(known | more))
-
-
-def tamper(stores: Stores, *statements: str) -> None:
-    """Change the database behind the store's back."""
-    where = stores.state
-    with closing(connect(where) if isinstance(where, str) else sqlite3.connect(where, isolation_level=None)) as db:
-        cursor = db.cursor()
-        for statement in statements:
-            cursor.execute(statement)
 
 
 def test_what_is_committed_is_read_back(store, stores):
@@ -252,80 +193,6 @@ def test_writers_of_several_threads_and_connections_make_one_chain(stores):
         store.close()
 
 
-@pytest.mark.parametrize(
-    ("change", "seq", "why"),
-    [
-        (["UPDATE audit SET why = 'x' WHERE seq = 3"], 3, "record 3 was changed"),
-        (["UPDATE audit SET actor = 'x' WHERE seq = 3"], 3, "record 3 was changed"),
-        (["UPDATE audit SET detail = '{}' WHERE seq = 4"], 4, "record 4 was changed"),
-        (["UPDATE audit SET form = 1 WHERE seq = 2"], 2, "record 2 was changed"),
-        (["DELETE FROM audit WHERE seq = 2"], 2, "record 2 is missing: record 3 follows record 1"),
-        (["DELETE FROM audit WHERE seq = 1"], 1, "record 1 is missing"),
-        (
-            ["DELETE FROM audit WHERE seq > 4"],
-            5,
-            "record 5 is missing: the trail ends before it, but record 6",
-        ),
-        (["DELETE FROM audit"], 1, "record 1 is missing: the trail ends before it, but record 6"),
-        (
-            [
-                "DELETE FROM audit WHERE seq = 2",
-                *(f"UPDATE audit SET seq = {i - 1} WHERE seq = {i}" for i in range(3, 7)),
-            ],
-            2,
-            "record 2 was changed",
-        ),
-        (
-            [
-                "UPDATE audit SET seq = 100 WHERE seq = 2",
-                "UPDATE audit SET seq = 2 WHERE seq = 3",
-                "UPDATE audit SET seq = 3 WHERE seq = 100",
-            ],
-            2,
-            "record 2 was changed",
-        ),
-        (
-            [
-                *(f"UPDATE audit SET seq = {i + 1} WHERE seq = {i}" for i in range(6, 3, -1)),
-                "INSERT INTO audit SELECT 4, at, actor, rollout_id, model, what, why, state, weight, detail, form, "
-                "previous, hash FROM audit WHERE seq = 3",
-            ],
-            4,
-            "record 4 was changed",
-        ),
-    ],
-    ids=["why", "actor", "detail", "form", "removed", "first", "tail", "all", "renumbered", "swapped", "inserted"],
-)
-def test_a_trail_that_was_tampered_with_is_found(store, stores, change, seq, why):
-    store.commit(Change(audit=tuple(entry(f"e{i}", detail={"i": i}) for i in range(1, 7))), None)
-    assert store.verify_audit(read_head(stores.audit_head)).whole
-    tamper(stores, *change)
-    verdict = store.verify_audit(read_head(stores.audit_head))
-    assert (verdict.whole, verdict.seq) == (False, seq)
-    assert str(verdict.why).startswith(why)
-    assert rollout_log.broken_audit(stores.state, read_head(stores.audit_head)) == seq
-
-
-def test_a_cut_tail_is_still_found_after_more_was_written(store, stores):
-    store.commit(Change(audit=tuple(entry(f"e{i}") for i in range(1, 7))), None)
-    tamper(stores, "DELETE FROM audit WHERE seq > 3")
-    store.commit(Change(audit=tuple(entry(f"new{i}") for i in range(6))), None)
-    verdict = store.verify_audit(read_head(stores.audit_head))
-    assert (verdict.whole, verdict.seq) == (False, 6)
-    assert "the trail was replaced" in str(verdict.why)
-
-
-def test_without_a_head_the_verdict_says_so(store, stores):
-    store.commit(Change(audit=(entry(),)), None)
-    stores.audit_head.unlink()
-    verdict = store.verify_audit(read_head(stores.audit_head))
-    assert (verdict.whole, verdict.head_checked) == (True, False)
-    stores.audit_head.write_text("{")
-    assert read_head(stores.audit_head) is None
-    store.commit(Change(audit=(entry(),)), None)
-    assert read_head(stores.audit_head) == (2, store.audit()[-1].hash)
-
-
 @pytest.mark.timeout(1800)
 def test_a_writer_killed_at_any_moment_leaves_whole_commits(stores):
     """Each commit of state_writer.py sets a rollout, the deployed version and two audit records to one number."""
@@ -377,127 +244,3 @@ def test_a_state_db_of_the_first_form_is_taken_over(tmp_path, monkeypatch):
     tamper(stores, "UPDATE audit SET why = 'x' WHERE seq = 1")
     with closing(open_state(stores)) as store:
         assert store.verify_audit(None).seq == 1
-
-
-def test_a_full_or_damaged_file_is_told_in_words(tmp_path, monkeypatch):
-    monkeypatch.delenv("FX_STATE_URL", raising=False)
-    stores = Stores(tmp_path)
-    with closing(SqliteState(stores.state_db)) as store:
-        store.commit(Change(audit=(entry(),)), None)
-        assert store._db is not None
-        store._db.execute("PRAGMA max_page_count = 1")
-        with pytest.raises(StateError, match=r"state\.db: cannot be used: database or disk is full"):
-            store.commit(Change(audit=(entry(why="x" * 100_000),)), None)
-        store._db.execute("PRAGMA max_page_count = 100000")
-        assert store.commit(Change(audit=(entry(),)), None) == 2
-        assert len(store.audit()) == 2
-    for extra in ("", "-wal", "-shm"):
-        Path(f"{stores.state_db}{extra}").unlink(missing_ok=True)
-    stores.state_db.write_bytes(b"no database" * 1000)
-    with pytest.raises(StateError, match=r"state\.db: cannot be used: .*not a database"):
-        open_state(stores)
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ("mysql://u:hunter2-hunter2@h/db", "FX_STATE_URL: is no address of a PostgreSQL"),
-        ("postgresql://u:hunter2-hunter2@h:port/db", "FX_STATE_URL: is no address of a PostgreSQL"),
-        ("postgresql://u:hunter2-hunter2@127.0.0.1:1/db", "FX_STATE_URL: nobody answers there"),
-    ],
-)
-def test_an_address_that_is_wrong_is_told_without_it(given, words, tmp_path, monkeypatch):
-    monkeypatch.setenv("FX_STATE_URL", given)
-    with pytest.raises(StateError, match=words) as caught:
-        open_state(Stores(tmp_path))
-    with pytest.raises(rollout_log.RolloutLogError, match=words) as read:
-        rollout_log.deployed(given)
-    for text in (str(caught.value), str(read.value)):
-        assert "hunter2" not in text
-        assert "127.0.0.1" not in text
-
-
-@pytest.mark.server
-def test_a_wrong_password_is_told_without_it(server, tmp_path, monkeypatch):
-    monkeypatch.setenv("FX_STATE_URL", server.url.replace(PASSWORD, "wrong-secret"))
-    with pytest.raises(StateError, match="refuses the account or its password") as caught:
-        open_state(Stores(tmp_path))
-    assert "wrong-secret" not in str(caught.value)
-
-
-@pytest.mark.server
-def test_a_postgres_that_goes_away_and_comes_back(server, postgres):
-    with closing(open_state(postgres)) as store:
-        before = store.commit(Change(audit=(entry(),)), None)
-        server.stop(signal.SIGQUIT)
-        try:
-            for _ in range(2):
-                with pytest.raises(StateError, match="FX_STATE_URL: ") as caught:
-                    store.commit(Change(audit=(entry(),)), None)
-                assert PASSWORD not in str(caught.value)
-            with pytest.raises(rollout_log.RolloutLogError):
-                rollout_log.deployed(postgres.state)
-        finally:
-            server.start()
-        assert store.generation() == before
-        assert store.commit(Change(audit=(entry(),)), None) == before + 1
-        assert store.verify_audit(read_head(postgres.audit_head)).whole
-
-
-@pytest.mark.server
-def test_a_commit_whose_answer_is_lost_is_asked_for(postgres):
-    """The connection breaks right after COMMIT was carried out: the store finds that the change holds."""
-    with closing(open_state(postgres)) as store:
-        before, records = store.generation(), len(store.audit(limit=10**6))
-        real = store._db  # type: ignore[attr-defined]
-        store._db = _Breaking(real)  # type: ignore[attr-defined]
-        assert store.commit(Change(audit=(entry(),)), None) == before + 1
-        assert (store.generation(), len(store.audit(limit=10**6))) == (before + 1, records + 1)
-        assert real.closed
-
-
-class _Breaking:
-    """A connection that is lost once its COMMIT has been carried out."""
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-
-    @property
-    def closed(self) -> int:
-        return self._real.closed
-
-    def close(self) -> None:
-        self._real.close()
-
-    def cursor(self) -> Any:
-        cursor = self._real.cursor()
-        outer = self
-
-        def execute(sql: str, values: tuple = ()) -> None:
-            cursor.execute(sql, values)
-            if sql == "COMMIT":
-                outer._real.close()
-                cursor.execute("SELECT 1")  # raises InterfaceError, as a lost connection does
-
-        return _Cursor(cursor, execute)
-
-
-class _Cursor(SimpleNamespace):
-    def __init__(self, real: Any, execute: Any) -> None:
-        super().__init__(real=real, execute=execute)
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.real.close()
-
-    @property
-    def description(self) -> Any:
-        return self.real.description
-
-    def fetchall(self) -> Any:
-        return self.real.fetchall()
-
-    def fetchone(self) -> Any:
-        return self.real.fetchone()
