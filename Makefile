@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # The names carry the content of the file, so that a checkout with new file times does not install again.
 LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
-LOCKED_EXTRAS := platform binance ib yahoo s3 redis postgres dask dev
+LOCKED_EXTRAS := platform binance ib yahoo s3 redis postgres dask tracing dev
 # Twice the cores of the smallest supported machine: many tests wait, for a slow source or for a bar to close.
 PYTEST_WORKERS ?= 4
 PYTEST_ARGS ?=
@@ -22,6 +22,8 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export MLFLOW_DISABLE_TELEMETRY := true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Images of Python set it for their one process; here each of hundreds would compile again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## This list
@@ -39,7 +41,9 @@ $(LOCKED):
 	echo "Setting up $(VENV) with $$("$$python" --version) from requirements.lock; this takes a few minutes, once."; \
 	rm -rf $(VENV); "$$python" -m venv $(VENV)
 	@.ci/install $(VENV) requirements.lock
-	@echo "  compiling"; $(BIN)/python -m compileall -q -j 0 $(VENV)/lib > $(VENV)/compile.log || true  # on all cores; templates fail
+	@# On all cores, but for what is large and hardly ever imported; templates fail.
+	@echo "  compiling"; $(BIN)/python -m compileall -q -j 0 -x '/(tests|plotly|transformers|moto)/' $(VENV)/lib \
+	  > $(VENV)/compile.log || true
 	@touch $@
 
 # The checkout itself, again whenever pyproject.toml changes: console script and entry points.
@@ -64,7 +68,7 @@ demo: $(READY) ## The whole platform on the sample data, from bronze files to pr
 
 .PHONY: soak
 soak: $(READY) ## The repeated tests (kills, simulations, properties) with their full counts
-	@FX_SOAK=1 $(BIN)/pytest -q tests/chaos tests/property tests/contract tests/fx_serving tests/hostile $(PYTEST_ARGS)
+	@FX_SOAK=1 $(BIN)/pytest -q --timeout 5400 tests/property $$(grep -rl --include='test_*.py' 'counts import' tests | sort) $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(READY) ## Speed of the data path and of the service, as tables
@@ -77,7 +81,8 @@ format: $(READY) ## Apply the formatter and the safe fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-LINTS := lint-format lint-code lint-types lint-imports lint-definitions
+# The longest first, and the others beside it.
+LINTS := lint-types lint-format lint-code lint-imports lint-definitions
 
 .PHONY: lint $(LINTS)
 lint: $(READY) ## Format, lint, types, import contracts, code locations
@@ -107,12 +112,20 @@ lint-definitions:
 kernels: # The machine code of the numba kernels: once, before each of several test processes would make it
 	@echo "compiling the kernels"; $(BIN)/python -m tests.compiled
 
+.PHONY: collected
+collected: # The same for the tests' bytecode, which pytest makes for its assertions
+	@echo "collecting the tests"; $(BIN)/pytest --collect-only -q > $(VENV)/collected.log 2>&1 \
+	  || { tail -n 40 $(VENV)/collected.log; exit 1; }
+
+# Named, since pytest would import every other test to find them, while one of two cores rests.
+DEMO_TESTS = $(sort $(shell grep -rl --include='test_*.py' 'mark\.demo' tests))
+
 .PHONY: test
 test: $(READY) ## Everything lint checks, then all tests
-	@$(MAKE) -j 2 kernels $(LINTS)
+	@$(MAKE) -j 2 $(LINTS) kernels collected
 	@# By file, since the fixtures of a file are dear; what starts the whole platform runs alone, on all cores.
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -q -m "not demo" $(PYTEST_ARGS)
-	@$(BIN)/pytest -q -m demo $(PYTEST_ARGS)
+	@$(BIN)/pytest -q -m demo $(DEMO_TESTS) $(PYTEST_ARGS)
 
 .PHONY: ci
 ci: ## What continuous integration runs: installs missing Debian packages, then every test, no skips

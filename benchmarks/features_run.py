@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 
@@ -11,6 +10,7 @@ import pandas as pd
 import psutil
 
 from benchmarks.features import Report
+from fx_assets.cost.memory import peak_bytes
 
 
 def main(what: str, file: str) -> Report:
@@ -28,7 +28,7 @@ def main(what: str, file: str) -> Report:
         return Report(first_s=first, first_cpu_s=first_cpu, second_s=time.perf_counter() - started)
     before = psutil.Process().memory_info().rss
     made = compute_features(bars)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     size = int(made.drop(columns=["instrument", "time"]).memory_usage(index=False).sum())
     return Report(rows=len(made), output=size, before=before, peak=peak)
 

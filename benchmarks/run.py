@@ -1,7 +1,7 @@
 """python -m benchmarks.run [--only SECTION ...] [--out FILE]: measure, print a table, write JSON. About three minutes.
 
-study, training, minutes, years, rollouts and serving are measured only when named: they take minutes, and a quiet
-machine.
+study, training, minutes, years, rollouts, serving and drift_windows are measured only when named: they take minutes,
+and a quiet machine.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ SECTIONS = (
     "prediction_log",
     "oanda",
     "feature_store",
+    "exporter",
+    "automation",
+    "alerts",
 )
-HEAVY = ("study", "training", "minutes", "years", "rollouts", "serving")
+HEAVY = ("study", "training", "minutes", "years", "rollouts", "serving", "drift_windows")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,7 +12,6 @@ import contextlib
 import io
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.report import Figure
+from fx_assets.cost.memory import peak_bytes
 
 SECTION = "training"
 # Rows, rounds and repetitions. 100 rounds are what the shipped candidate has; what a fit costs beside them is fixed.
@@ -130,7 +130,7 @@ def _pairs(rows: int, rounds: int, times: int) -> dict[str, Any]:
         "plain": statistics.median(wall for wall, _ in bare),
         "ratio": statistics.median(a[0] / b[0] for a, b in zip(ours, bare, strict=True)),
         "cpu_ratio": statistics.median(a[1] / b[1] for a, b in zip(ours, bare, strict=True)),
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gib": peak_bytes() / 2**30,
     }
 
 

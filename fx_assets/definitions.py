@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from fx_assets.archive import assets as archive
-from fx_assets.automation import retraining, rollouts
+from fx_assets.automation import clean_up, environment_check, nightly, retraining, rollouts, synthetic_refresh, table
 from fx_assets.automation import schedules as model_schedules
 from fx_assets.bronze import assets as bronze
 from fx_assets.bronze import reference_assets
@@ -23,7 +23,8 @@ from fx_assets.live.streams import is_live
 from fx_assets.models import assets as models
 from fx_assets.models import checks as model_checks
 from fx_assets.models.assets import batch
-from fx_assets.resources.home import HomeResource
+from fx_assets.quality.held import Held
+from fx_assets.resources.home import HomeResource, open_bronze
 from fx_assets.resources.parquet_io import ParquetIOManager
 from fx_assets.resources.record_io import RecordIOManager
 from fx_assets.resources.tracking import mlflow_resource
@@ -51,11 +52,34 @@ def build_definitions(
     rollout_jobs = rollouts.jobs(configuration)
     batch_jobs = model_schedules.jobs(configuration)
     strategy_jobs = strategy_schedules.jobs(configuration)
-    unmade_check, unmade_schedule = failed_partitions.build(configuration, tables.partitions)
+    unmade_check, unmade_job = failed_partitions.build(configuration, tables.partitions)
     freshness_job = freshness_checks.build_job()
-    news_clock, news_clock_schedule = news_check.build(configuration)
+    news_clock, news_clock_job = news_check.build()
     champion_checks = model_checks.build(configuration)
     live_jobs = [live.build_job(configuration)] if is_live(configuration) else []
+    jobs = [
+        *training_jobs,
+        *rollout_jobs,
+        *batch_jobs,
+        *strategy_jobs,
+        *reference_assets.build_jobs(configuration),
+        *archive.build_jobs(configuration),
+        *live_jobs,
+        freshness_job,
+        unmade_job,
+        news_clock_job,
+        model_checks.build_job(champion_checks),
+        nightly.build_job(),
+        environment_check.build_job(),
+        clean_up.build_job(),
+        synthetic_refresh.build_job(),
+    ]
+    asks = {
+        **model_schedules.asks(configuration, lake, tables.partitions),
+        **strategy_schedules.asks(configuration, lake),
+        **nightly.asks(configuration, lake, stores),
+        **environment_check.asks(configuration, stores),
+    }
     return dg.Definitions(
         assets=[
             *bronze.build(tables, configuration),
@@ -67,6 +91,9 @@ def build_definitions(
             *models.build(tables, configuration),
             *batch.build(configuration),
             *strategy.build(tables, configuration),
+            environment_check.build(configuration),
+            clean_up.build(configuration),
+            synthetic_refresh.build(configuration),
         ],
         asset_checks=[
             *feature_store.build_checks(configuration),
@@ -77,26 +104,20 @@ def build_definitions(
         ],
         resources={
             "home": HomeResource(path=str(stores.home), lake_url=str(where)),
-            "parquet": ParquetIOManager(lake, tables.schemas),
+            "parquet": ParquetIOManager(
+                lake, tables.schemas, held=Held(stores.home, open_bronze(where), configuration)
+            ),
             "parquet_models": ParquetIOManager(lake, tables.schemas, prefix="models/"),
             "records": RecordIOManager(lake),
             "mlflow": mlflow_resource(stores.home),
             **(resources or {}),
         },
-        jobs=[*training_jobs, *rollout_jobs, *batch_jobs, *strategy_jobs, freshness_job, *live_jobs],
-        schedules=[
-            unmade_schedule,
-            news_clock_schedule,
-            freshness_checks.build_schedule(configuration, freshness_job),
-            model_checks.build_schedule(champion_checks),
-            *reference_assets.build_schedules(configuration),
-            *model_schedules.schedules(configuration, lake, tables.partitions, training_jobs, batch_jobs),
-            *strategy_schedules.schedules(configuration, lake, strategy_jobs),
-        ],
+        jobs=jobs,
+        schedules=table.schedules(configuration, jobs, asks),
         sensors=[
             retraining.drift_sensor(configuration, stores, training_jobs),
             *rollouts.sensors(configuration, stores, rollout_jobs),
-            dead_runs_sensor(),
+            dead_runs_sensor(configuration),
             *(live.build_sensor(configuration, stores, job) for job in live_jobs),
             *(live_retention.build_sensor(configuration) for _ in live_jobs),
         ],

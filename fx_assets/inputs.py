@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fx_assets.configuration import Configuration
 from fx_assets.features import GROUPS, max_window, specs
 from fx_assets.labels import label_sessions
+from fx_assets.quality.market import Market
 from fx_assets.sentiment import scorer_setting
 
 BRONZE = "bronze/"
@@ -98,10 +99,11 @@ def table_inputs(configuration: Configuration) -> dict[str, dict[str, Input]]:
     history = feature_history(configuration)
     lengths = (instrument.minutes for instrument in configuration.instruments.instruments.values())
     before, ahead = label_sessions(configuration.label_horizons(), lengths, configuration.all_week)
+    screened = Input("bronze/candles", setting=Market.of(configuration).setting)
     return {
         # Made by one step, and told apart there: what can be built on, and what cannot be believed.
-        "silver/candles": {"fetched": Input("bronze/candles")},
-        "silver/quarantine": {"fetched": Input("bronze/candles")},
+        "silver/candles": {"fetched": screened},
+        "silver/quarantine": {"fetched": screened},
         "silver/news_sentiment": {
             "fetched": Input("bronze/news", DUPLICATE_LOOKBACK, setting=scorer_setting(configuration.data.sentiment))
         },

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 
-import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -206,7 +205,7 @@ def _whole(where: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except (ValueError, IndexError, msgspec.DecodeError) as error:
+    except (ValueError, IndexError) as error:
         raise DataError(
             f"{where}: cannot be read: {str(error).splitlines()[0]}. Remove the file and run `fx backfill`."
         ) from None

@@ -37,7 +37,10 @@ VIEWS = (*GROUPS, LAG_VIEW, NEWS_VIEW)
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its type, whether it may be missing, its bounds, and what it means (unit included)."""
+    """One column: its type, whether it may be missing, its bounds, and what it means (unit included).
+
+    steady: whether it stays the same over many rows, which makes it worth compressing.
+    """
 
     name: str
     dtype: str
@@ -45,6 +48,7 @@ class Column:
     nullable: bool = False
     low: float | None = None
     high: float | None = None
+    steady: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class Schema:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def steady(self) -> frozenset[str]:
+        """The columns that stay the same over many rows."""
+        return frozenset(column.name for column in self.columns if column.steady)
 
     def empty(self) -> pd.DataFrame:
         """A frame without rows that has every column in its type."""
@@ -114,6 +123,8 @@ def content_hash(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
+# Groups whose features change by the hour or the day, or are the same for every instrument.
+_STEADY = ("calendar", "economic", "rates")
 # What each feature group of silver is, and the feature that is plotted.
 _SILVER = {
     "technical": ("Trend and momentum features.", "rsi_14"),
@@ -177,7 +188,7 @@ def build_schemas(configuration: Configuration) -> dict[str, Schema]:
     )
     market = market_specs(configuration)
     groups = {group: tuple(_feature(s) for s in market if s.group == group) for group in GROUPS}
-    news = tuple(Column(signal.name, "float64", signal.words) for signal in SIGNALS)
+    news = tuple(Column(signal.name, "float64", signal.words, steady=True) for signal in SIGNALS)
     lags = tuple(
         Column(f"{name}_lag{k}", "float64", f"{name}, {k} bars earlier", nullable=True) for name in LAGGED for k in LAGS
     )
@@ -251,7 +262,7 @@ def build_schemas(configuration: Configuration) -> dict[str, Schema]:
 
 def _feature(spec: FeatureSpec) -> Column:
     words = f"{spec.description} [{spec.unit}; {spec.window} bars; {spec.source}]"
-    return Column(spec.name, "float64", words, nullable=True)
+    return Column(spec.name, "float64", words, nullable=True, steady=spec.group in _STEADY)
 
 
 def _quarantine() -> tuple[Column, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from fx_assets.automation import table
 from fx_assets.configuration import Configuration, load_configuration
 from fx_assets.lake import Lake, lake_root
 from fx_assets.partitions import fx_sessions
@@ -13,6 +14,9 @@ from fx_assets.resources.home import HomeResource
 from fx_assets.resources.parquet_io import ParquetIOManager
 from fx_assets.resources.record_io import RecordIOManager
 from fx_monitoring import assets
+from fx_monitoring.alerts import sensors as alert_sensors
+from fx_monitoring.assets.common import Shared
+from fx_monitoring.slo import sensor as slo_sensor
 from fx_serving.client.home import Stores, fx_home
 
 
@@ -25,13 +29,22 @@ def build_definitions(
     configuration = configuration or load_configuration()
     stores = Stores(home or fx_home())
     where = lake_root(stores.home, configuration.data.storage)
-    lake = Lake(where)
+    shared = Shared(fx_sessions(configuration), configuration, stores, Lake(where))
+    jobs = assets.jobs(shared)
     return dg.Definitions(
-        assets=assets.build(fx_sessions(configuration), configuration),
+        assets=assets.build(shared),
+        jobs=jobs,
+        schedules=table.schedules(configuration, jobs),
+        sensors=[
+            *assets.sensors(shared),
+            *slo_sensor.build(configuration, stores),
+            *alert_sensors.build(configuration, stores),
+        ],
+        asset_checks=[],
         resources={
             "home": HomeResource(path=str(stores.home), lake_url=str(where)),
-            "parquet_monitoring": ParquetIOManager(lake, {}, prefix="monitoring/"),
-            "records_monitoring": RecordIOManager(lake, prefix="monitoring/"),
+            "parquet_monitoring": ParquetIOManager(shared.lake, {}, prefix="monitoring/"),
+            "records_monitoring": RecordIOManager(shared.lake, prefix="monitoring/"),
             **(resources or {}),
         },
         executor=dg.in_process_executor,

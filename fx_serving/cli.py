@@ -6,6 +6,7 @@ Only typer is imported here at module level: `fx --help` must answer at once.
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from fx_serving import cli_logs
 from fx_serving.cli_access import token_app
 from fx_serving.cli_audit import audit_app
 from fx_serving.cli_common import Json, Url, ask, fail, parse_pairs, show
@@ -25,7 +27,9 @@ _NO_PLATFORM = (
 app = typer.Typer(
     name="fx",
     help="FX predictions: serve models, ask for predictions, roll out new versions.\n\n"
-    "A first look:  fx serve  in one terminal, then  fx predict GBP_USD  in another.",
+    "A first look:  fx serve  in one terminal, then  fx predict GBP_USD  in another.\n\n"
+    "Historical data are stale by today's clock: set FX_CLOCK to their end. After  fx demo  the command  "
+    "fx up --home .fx/demo  does so itself.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
@@ -35,6 +39,7 @@ app.add_typer(traffic_app, name="traffic")
 app.add_typer(rollout_app, name="rollout")
 app.add_typer(audit_app, name="audit")
 app.add_typer(token_app, name="token")
+app.command("logs")(cli_logs.logs)
 
 
 @app.command()
@@ -50,19 +55,33 @@ def serve(
     from fx_serving.client.home import Stores, fx_home
     from fx_serving.config import ConfigError, ServingConfig, load_config
     from fx_serving.ports import StartError
-    from fx_serving.processes import setup_logging
+    from fx_serving.processes import kept_log, setup_logging
     from fx_serving.supervisor import Supervisor
 
-    setup_logging("supervisor")
+    for option, value, least, most in (("--port", port, 0, 65_535), ("--workers", workers, 1, 256)):
+        if value is not None and not least <= value <= most:
+            raise typer.BadParameter(f"{value}: must lie within {least} and {most}", param_hint=option)
     stores = Stores((home or fx_home()).resolve())
     given = {k: v for k, v in {"host": host, "port": port, "workers": workers}.items() if v is not None}
     try:
         now()
         config = ServingConfig.model_validate(load_config(stores.home).model_dump() | given)
+        if not stores.home.exists():
+            stores.home.mkdir(parents=True)
+            typer.echo(
+                f"{stores.home} is new and empty. If another data folder was meant: --home, or FX_HOME.", err=True
+            )
         open_blobs(stores, config.feature_blobs).close()  # its settings are wrong for every worker, or for none
-        Supervisor(stores, config).run()
+        with kept_log(stores):
+            setup_logging("supervisor")
+            Supervisor(stores, config).run()
     except (StartError, ConfigError, ClockError, BlobStoreError) as error:
         fail(str(error))
+    except OSError as error:
+        fail(
+            f"fx serve: {error.filename or stores.home}: {error.strerror or error}. "
+            "Choose a data folder that can be written: --home, or FX_HOME."
+        )
     except ValueError as error:
         fail(f"fx serve: {error}")
 
@@ -145,6 +164,8 @@ def add_installed_commands(target: typer.Typer) -> int:
 
 def main() -> None:
     """The console script."""
+    # What a command imports stays: looking through it again and again is a sixth of the time until it begins.
+    gc.set_threshold(50_000, 20, 50)
     if not add_installed_commands(app):
         app.info.epilog = _NO_PLATFORM
     app(prog_name="fx")

@@ -48,9 +48,12 @@ def _own(home: Path | None) -> dict[str, Any]:
     from fx_serving.client.rollout_log import RolloutLogError, verify_audit
 
     stores = Stores((home or fx_home()).resolve())
+    # The head first: a record that is added meanwhile is one more than it tells of, never one less.
+    head = read_head(stores.audit_head)
+    if head is None and isinstance(stores.state, Path) and not stores.state.exists():
+        fail(f"fx audit: {stores.state}: no trail is here, nor the head of one. Name the service's home: --home.")
     try:
-        # The head first: a record that is added meanwhile is one more than it tells of, never one less.
-        verdict = verify_audit(stores.state, read_head(stores.audit_head))
+        verdict = verify_audit(stores.state, head)
     except RolloutLogError as error:
         fail(f"fx audit: {error}")
     return {name: getattr(verdict, name) for name in verdict.__struct_fields__}

@@ -1,4 +1,7 @@
-"""How the `fx` command shows answers on a terminal. Formatting only."""
+"""How the `fx` command shows answers on a terminal. Formatting only.
+
+Tables fit into 80 columns: what one copies or must not misread is never cut, and sentences stand below.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,19 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
+from rich.table import Column, Table
 
-console = Console()
+from fx_serving.cli_common import age_in_words, in_words
+
+
+def wide_console() -> Console:
+    """A console; where the output is no terminal, wide enough that no table is cut."""
+    found = Console()
+    return found if found.is_terminal else Console(width=max(140, found.width))
+
+
+console = wide_console()
 _COLOURS = {
     "succeeded": "green",
     "concluded": "green",
@@ -23,7 +36,22 @@ _VERDICTS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "off": "d
 def _age(seconds: float | None) -> str:
     if seconds is None:
         return "all features given"
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+    return age_in_words(seconds)
+
+
+def _whole(header: str) -> Column:
+    """A column that others give way to."""
+    return Column(header, no_wrap=True)
+
+
+def _minute(time: str) -> str:
+    """An ISO time to the minute."""
+    return time[:16].replace("T", " ")
+
+
+def _said(about: str, words: str) -> None:
+    """A sentence about a row, below its table."""
+    console.print(f"{about}: {words}", markup=False, highlight=False)
 
 
 def _number(value: float | None, form: str) -> str:
@@ -65,11 +93,9 @@ def _explanation(answer: dict[str, Any]) -> None:
 
 def predictions(answer: dict[str, Any]) -> None:
     """Predictions of many instruments."""
-    table = Table("instrument", "answer", "probability", "outlier", "model", "slot", "feature age", "prediction id")
-    for one in answer["predictions"]:
-        if "error" in one:
-            table.add_row(one["instrument"] or "-", f"[red]{escape(one['error']['detail'])}[/red]", *["-"] * 6)
-            continue
+    answered = [one for one in answer["predictions"] if "error" not in one]
+    table = Table(*map(_whole, ("instrument", "answer", "probability", "outlier")), "model", "slot", "feature age")
+    for one in answered:
         table.add_row(
             one["instrument"],
             f"[bold]{one['label']}[/bold]",
@@ -78,10 +104,15 @@ def predictions(answer: dict[str, Any]) -> None:
             f"{one['model']} {one['model_version']}",
             one["slot"],
             _age(one["feature_age_s"]),
-            one["prediction_id"],
         )
-    console.print(table)
+    if answered:
+        console.print(table)
+    for one in answered:
+        console.print(f"{one['instrument']}  prediction id {one['prediction_id']}", highlight=False, soft_wrap=True)
     for one in answer["predictions"]:
+        if "error" in one:
+            problem = in_words(str(one["error"]["detail"]))
+            console.print(f"{one['instrument'] or '-'}: {problem}", style="red", markup=False, highlight=False)
         if one.get("explanation") or one.get("explanation_note"):
             console.print(one["instrument"], style="bold")
             _explanation(one)
@@ -134,20 +165,21 @@ def rollouts(answer: list[dict[str, Any]]) -> None:
     if not answer:
         console.print("No rollout yet. Start one: fx rollout start MODEL VERSION")
         return
-    table = Table("id", "model", "version", "from", "state", "share %", "started", "reason")
+    table = Table(_whole("id"), "model", "version", _whole("state"), _whole("share %"), _whole("started (UTC)"))
     for one in answer:
         colour = _COLOURS.get(one["state"], "cyan")
         table.add_row(
             one["id"],
             one["model"],
             one["version"],
-            one["from_version"] or "-",
             f"[{colour}]{one['state']}[/{colour}]",
             f"{one['weight']:g}",
-            one["created_at"][:19],
-            escape(one["reason"] or ""),
+            _minute(one["created_at"]),
         )
     console.print(table)
+    for one in answer:
+        if one["reason"]:
+            _said(one["id"], one["reason"])
 
 
 def rollout(answer: dict[str, Any]) -> None:
@@ -162,12 +194,14 @@ def rollout(answer: dict[str, Any]) -> None:
     if answer["reason"]:
         console.print(answer["reason"], markup=False)
     if answer["steps"]:
-        table = Table("share %", "instruments", "started", "requests", "errors", "p99 ms", "outcome")
+        table = Table(
+            "share %", "instruments", _whole("started (UTC)"), "requests", "errors", "p99 ms", _whole("outcome")
+        )
         for step in answer["steps"]:
             table.add_row(
                 f"{step['weight']:g}",
                 ", ".join(step["instruments"]) if step["instruments"] else "all",
-                step["started_at"][:19],
+                _minute(step["started_at"]),
                 str(step["requests"]),
                 str(step["errors"]),
                 _number(step["p99_ms"], ".1f"),
@@ -176,7 +210,7 @@ def rollout(answer: dict[str, Any]) -> None:
         console.print(table)
     gates = [gate for gate in answer["gates"] if gate["verdict"] != "off"]
     if gates:
-        table = Table("gate", "verdict", "value", "limit", "samples", "why")
+        table = Table(_whole("gate"), _whole("verdict"), "value", "limit", "samples")
         for gate in gates:
             colour = _VERDICTS.get(gate["verdict"], "cyan")
             table.add_row(
@@ -185,9 +219,10 @@ def rollout(answer: dict[str, Any]) -> None:
                 _number(gate["value"], ".4g"),
                 _number(gate["limit"], ".4g"),
                 str(gate["n"]),
-                escape(gate["why"]),
             )
         console.print(table)
+        for gate in gates:
+            _said(gate["gate"], gate["why"])
     if answer["verdict"]:
         said = answer["verdict"]
         console.print(f"verdict: {said.get('winner') or 'none'}; {said.get('why', '')}", markup=False)
@@ -212,15 +247,15 @@ def restored(answer: dict[str, Any]) -> None:
 
 
 def audit(records: list[dict[str, Any]]) -> None:
-    """Records of the audit trail."""
+    """Records of the audit trail: what, when, who and of which rollout in one line, and why below it."""
     if not records:
         console.print("No record yet.")
-        return
-    table = Table("no", "at", "who", "model", "what", "why")
     for one in records:
-        said = (one["actor"], one["model"] or "-", one["what"], one["why"])
-        table.add_row(str(one["seq"]), one["at"][:19], *map(escape, said))
-    console.print(table)
+        rollout_id = f"rollout {one['rollout_id']}" if one["rollout_id"] else ""
+        words = (one["what"], one["model"], rollout_id, f"by {one['actor']}")
+        line = f"{one['seq']:>5}  {one['at'][:19].replace('T', ' ')}  {'  '.join(filter(None, words))}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(Padding(escape(one["why"]), (0, 0, 0, 7)), style="dim", highlight=False)
 
 
 def audit_check(found: dict[str, Any]) -> None:
@@ -230,3 +265,21 @@ def audit_check(found: dict[str, Any]) -> None:
         return
     end = "" if found["head_checked"] else "; nothing tells whether its end was cut off (serving/audit.head is missing)"
     console.print(f"whole: {found['records']} records, the last {found['hash'][:16]}{end}", highlight=False)
+
+
+def tokens(rows: list[dict[str, Any]]) -> None:
+    """Access tokens, the revoked ones included."""
+    if not rows:
+        console.print(
+            "No token was ever made: on loopback everybody may operate. Make one: fx token create NAME --role ROLE",
+            highlight=False,
+        )
+        return
+    table = Table(
+        _whole("id"), Column("name", overflow="fold"), _whole("role"), _whole("rate/s"), _whole("in force (UTC)")
+    )
+    for row in rows:
+        ended = row["revoked_at"]
+        since = f"[dim]revoked {_minute(ended)}[/dim]" if ended else f"since {_minute(row['created_at'])}"
+        table.add_row(row["id"], row["name"], row["role"], _number(row["rate_per_s"], "g"), since)
+    console.print(table)

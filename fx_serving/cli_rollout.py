@@ -18,11 +18,16 @@ rollout_app = typer.Typer(
 )
 traffic_app = typer.Typer(help="Which version gets which share of the traffic, and how it does.")
 
-Id = Annotated[str | None, typer.Argument(metavar="ID", help="As given by start or status. Default: the running one.")]
+Id = Annotated[
+    str | None, typer.Argument(metavar="ID", help="Of a rollout, or how it begins. Default: the running one.")
+]
 Reason = Annotated[str | None, typer.Option(help="For the audit trail.")]
 Timeout = Annotated[float, typer.Option(help="How long to follow it, in seconds.")]
 # What counts as well for the exit code of those that follow a rollout.
 _WELL = ("succeeded", "concluded")
+_LIST = "fx rollout status lists all"
+_ID_LENGTH = 12
+_LOOKED_AT = 500  # as many rollouts as the service lists at once
 
 
 @rollout_app.command("start")
@@ -31,20 +36,29 @@ def start(
     version: Annotated[str, typer.Argument(help="An exported version.")],
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="name=value, such as window_s=30 or steps=[10,50,100]. Repeatable."),
+        typer.Option(help="name=value, such as window_s=30, steps=[10,50,100] or supersede=queued. Repeatable."),
     ] = None,
     kind: Annotated[str, typer.Option(help="canary, or ab: an experiment with a fixed split.")] = "canary",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify, test and score unseen, without traffic.")] = False,
     reason: Reason = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit code 1 unless it succeeds.")] = False,
     timeout: Timeout = 3600,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also while the environment check fails, which holds automatic rollouts.")
+    ] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Roll out a version step by step; it goes back by itself when errors or slowness exceed the policy."""
+    """Roll out a version step by step; it goes back by itself when errors or slowness exceed the policy.
+
+    Refused while the environment check of this home fails, unless with --anyway. A dry run is never refused, and a
+    service at another address (--url) is not this home's.
+    """
+    if not (anyway or dry_run or url):
+        _hold()
     if kind not in ("canary", "ab"):
         raise typer.BadParameter(f"{kind!r}: must be canary or ab", param_hint="--kind")
-    overrides = parse_pairs(policy or [], "--policy")
+    overrides = parse_pairs(policy or [], "--policy", words=True)
     started = ask(url, lambda c: c.start_rollout(model, version, overrides, kind=kind, dry_run=dry_run, reason=reason))
     if wait:
         _follow(started["id"], timeout, url, as_json)
@@ -52,16 +66,28 @@ def start(
         show(started, as_json, "rollout")
 
 
+def _hold() -> None:
+    """End here where trading steps are blocked, saying why and how to go on."""
+    from fx_serving.client.environment import blocked
+    from fx_serving.client.home import Stores
+
+    if why := blocked(Stores.default()):
+        fail(f"{why} To roll out all the same: --anyway.")
+
+
 @rollout_app.command("status")
 def status(
-    rollout_id: Annotated[str | None, typer.Argument(metavar="ID", help="Default: all of them.")] = None,
+    rollout_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Or how it begins. Default: all of them.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """One rollout with its steps, gates and events, or the list of all."""
     if rollout_id:
-        show(ask(url, lambda c: c.rollout(rollout_id)), as_json, "rollout")
+        whole = _whole_id(rollout_id, url)
+        show(ask(url, lambda c: c.rollout(whole)), as_json, "rollout")
     else:
         show(ask(url, lambda c: c.rollouts(model)), as_json, "rollouts")
 
@@ -104,19 +130,21 @@ def abort(rollout_id: Id = None, reason: Reason = None, url: Url = None, as_json
 
 @rollout_app.command("rollback")
 def rollback(
-    rollout_id: Annotated[str | None, typer.Argument(metavar="ID", help="Running or finished.")] = None,
+    rollout_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Running or finished. Default: the running one.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="In place of an id: the version before answers again.")] = None,
     reason: Reason = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """All traffic to the version before; at once, as long as that one is held ready (keep_hot_s)."""
-    if (rollout_id is None) == (model is None):
-        raise typer.BadParameter("give a rollout's id, or --model", param_hint="ID")
-    if model is not None:
+    if model is None:
+        _order("rollback_rollout", rollout_id, reason, url, as_json, remedy="give a rollout's id, or --model")
+    elif rollout_id is None:
         show(ask(url, lambda c: c.restore(model, reason)), as_json, "restored")
     else:
-        show(ask(url, lambda c: c.rollback_rollout(rollout_id, reason)), as_json, "rollout")
+        raise typer.BadParameter("give a rollout's id or --model, not both", param_hint="ID")
 
 
 @traffic_app.callback(invoke_without_command=True)
@@ -140,22 +168,41 @@ def traffic_set(
     show(ask(url, lambda c: c.set_traffic(model, 100 - green, green, reason)), as_json, "rollout")
 
 
-def _order(name: str, rollout_id: str | None, reason: str | None, url: str | None, as_json: bool) -> None:
-    which = _running(rollout_id, url)
+def _order(
+    name: str, rollout_id: str | None, reason: str | None, url: str | None, as_json: bool, remedy: str = _LIST
+) -> None:
+    which = _running(rollout_id, url, remedy)
     show(ask(url, lambda c: getattr(c, name)(which, reason)), as_json, "rollout")
 
 
-def _running(rollout_id: str | None, url: str | None) -> str:
+def _running(rollout_id: str | None, url: str | None, remedy: str = _LIST) -> str:
     """The id that was given, else that of the only rollout that has not ended."""
     if rollout_id:
-        return rollout_id
+        return _whole_id(rollout_id, url)
     from fx_serving.client.rollout_calls import FINISHED
 
     found = [one for one in ask(url, lambda c: c.rollouts()) if one["state"] not in FINISHED]
     if len(found) != 1:
-        several = ", ".join(f"{one['id']} ({one['model']} {one['version']})" for one in found)
-        fail(f"ID: several rollouts run, name one: {several}" if found else "ID: no rollout runs; fx rollout status.")
+        fail(f"ID: several rollouts run, name one: {_names(found)}" if found else f"ID: no rollout runs; {remedy}.")
     return found[0]["id"]
+
+
+def _whole_id(given: str, url: str | None) -> str:
+    """The id of the only rollout whose id begins so."""
+    if len(given) >= _ID_LENGTH:
+        return given
+    rollouts = ask(url, lambda c: c.rollouts(limit=_LOOKED_AT))
+    found = [one for one in rollouts if one["id"].startswith(given)]
+    if len(found) == 1:
+        return found[0]["id"]
+    if found:
+        fail(f"ID: {given!r}: several begin so, write more of it: {_names(found)}")
+    fail(f"ID: {given!r}: no rollout begins so. The newest: {_names(rollouts) or 'none'}.")
+
+
+def _names(rollouts: list[dict[str, Any]], most: int = 5) -> str:
+    more = f" and {len(rollouts) - most} more" if len(rollouts) > most else ""
+    return ", ".join(f"{one['id']} ({one['model']} {one['version']})" for one in rollouts[:most]) + more
 
 
 def _follow(rollout_id: str, timeout: float, url: str | None, as_json: bool) -> None:
@@ -166,13 +213,17 @@ def _follow(rollout_id: str, timeout: float, url: str | None, as_json: bool) -> 
 
 
 def _teller() -> Callable[[dict[str, Any]], None]:
-    """Prints each event once, and what the rollout waits for."""
-    told = 0
+    """Prints each event once, and what the rollout waits for.
+
+    What happened before the first look has no share beside it: the one it had then is not known.
+    """
+    told: int | None = None
 
     def tell(now: dict[str, Any]) -> None:
         nonlocal told
-        for event in now["events"][told:]:
-            typer.echo(f"{event['at'][11:19]}  {now['weight']:3g} %  {event['what']}: {event['why']}")
+        share = " " * 5 if told is None else f"{now['weight']:3g} %"
+        for event in now["events"][told or 0 :]:
+            typer.echo(f"{event['at'][11:19]}  {share}  {event['what']}: {event['why']}")
         told = len(now["events"])
         if now["awaiting"] == "approval":
             typer.echo(f"waits for an approval: fx rollout approve {now['id']}")

@@ -34,6 +34,12 @@ class LeaseSettings(Strict):
     renew_s: float = Field(default=2, gt=0)
     expire_s: float = Field(default=8, gt=0)
 
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.renew_s >= self.expire_s:
+            raise ValueError("renew_s must be less than expire_s, or the lease runs out between renewals")
+        return self
+
 
 class LimitSettings(Strict):
     """What one worker takes on, and how long anything may last."""
@@ -144,7 +150,8 @@ def first_problem(error: ValidationError) -> tuple[str, Any, str]:
     """(dotted key, value, what is wrong) of the first problem pydantic found."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
-    return key, problem["input"], problem["msg"].removeprefix("Value error, ")
+    words = problem["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "no such setting")
+    return key, problem["input"], words
 
 
 def load_config(home: Path | None = None) -> ServingConfig:
@@ -160,7 +167,6 @@ def load_config(home: Path | None = None) -> ServingConfig:
         return ServingConfig.model_validate(content)
     except ValidationError as error:
         key, value, problem = first_problem(error)
-        problem = problem.replace("Extra inputs are not permitted", "no such setting")
         raise ConfigError(
             f"{path}: {key}: {value!r}: {problem}. Change it, or remove the line for the default (see {PACKAGED})."
         ) from None

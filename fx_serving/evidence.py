@@ -6,10 +6,13 @@ GET /traffic and GET /metrics. Only the format, sums and quantiles belong here.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from pathlib import Path
 
 import msgspec
+
+log = logging.getLogger("fx_serving.evidence")
 
 # blue: what the stable version answered. control: that part of it which the candidate could have been given during a
 # rollout. green: what was routed to the candidate. shadow: what it scored unseen, after blue had answered.
@@ -126,17 +129,30 @@ _decoder = msgspec.json.Decoder(WorkerEvidence)
 
 
 def read_worker(path: Path) -> WorkerEvidence | None:
-    """One worker's file; None if there is none, or none that can be used."""
+    """One worker's file; None if there is none, or none that can be used, which is logged once."""
     try:
         found = _decoder.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+    except OSError:
         return None
+    except ValueError as error:  # a DecodeError, or bytes that are no UTF-8
+        return _left_out(path, str(error))
     sizes = (TIME_BINS, TIME_BINS, SCORE_BINS)
     for entry in found.slots:
         totals = entry.totals
         if (len(totals.answer), len(totals.service), len(totals.scores)) != sizes:
-            return None
+            return _left_out(path, "its bins are not this version's")
     return found
+
+
+_told: set[tuple[Path, str]] = set()
+
+
+def _left_out(path: Path, why: str) -> None:
+    if (path, why) not in _told:
+        _told.add((path, why))
+        log.warning(
+            "%s: %s. What it counted is left out; a live worker writes it anew, a dead one's may be deleted.", path, why
+        )
 
 
 def read_workers(folder: Path) -> list[WorkerEvidence]:

@@ -14,9 +14,9 @@ Instruments = Annotated[int, Field(ge=1, strict=True)] | Annotated[tuple[str, ..
 
 
 class Strict(BaseModel):
-    """Settings: unknown names are refused, values never change."""
+    """Settings: unknown names and what is no finite number are refused, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PolicyStep(Strict):
@@ -47,7 +47,7 @@ class RolloutPolicy(Strict):
     suite_cases: int = Field(default=40, ge=1, le=1000)
     max_error_rate: float | None = Field(default=0.01, ge=0, lt=1)
     max_p99_ms: float | None = Field(default=200, gt=0, le=3_600_000)
-    max_latency_ratio: float | None = Field(default=1.5, ge=1, le=1000)
+    max_latency_ratio: float | None = Field(default=1.42, ge=1, le=1000)
     max_distribution_shift: float | None = Field(default=0.15, gt=0, lt=1)
     max_sharpe_drop: float | None = Field(default=0.20, ge=0, le=10)
     max_brier_rise: float | None = Field(default=0.02, ge=0, le=1)

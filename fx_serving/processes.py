@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import sys
+import resource
 import threading
 import time
+from collections.abc import Iterator
 
 import uvicorn
 
+from fx_serving.client import logs
+from fx_serving.client.home import Stores
+from fx_serving.client.log_capture import captured_stderr
+
+
+@contextlib.contextmanager
+def kept_log(stores: Stores) -> Iterator[None]:
+    """Keep what this process and its children log in logs/serving.log, unless whoever started it keeps it already."""
+    if os.environ.get(logs.FORMAT):
+        yield
+        return
+    with captured_stderr(stores.logs / "serving.log"):
+        os.environ[logs.FORMAT] = "json"
+        try:
+            yield
+        finally:
+            del os.environ[logs.FORMAT]
+
 
 def setup_logging(name: str) -> None:
-    """One line per record on stderr, marked with the process's name."""
-    logging.basicConfig(
-        level=os.environ.get("FX_LOG_LEVEL", "INFO").upper(),
-        stream=sys.stderr,
-        format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s",
-    )
-    for noisy in ("httpx", "httpcore", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    """Lines on stderr marked with the process's name (see logs.py), without what strangers could fill them with."""
+    logs.setup(name)
     # Its warnings are about requests that are not HTTP: whoever sends them must not fill this host's log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+
+def open_many_files() -> None:
+    """As many connections as the machine allows, not the 1024 that a process begins with on most: beyond them, whoever
+    connects would be turned away.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems name a greater number than they allow
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def leave_with_parent(parent: int, server: uvicorn.Server, every_s: float = 0.5) -> None:

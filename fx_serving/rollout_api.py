@@ -4,6 +4,7 @@ to it.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Query
@@ -36,8 +37,9 @@ class RolloutBody(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         protected_namespaces=(),
+        ser_json_inf_nan="constants",  # handed on as null, a limit that is NaN would turn its gate off
         json_schema_extra={
-            "examples": [{"model": "move_60m", "version": "4", "policy": {"steps": [10, 50, 100], "window_s": 30}}]
+            "examples": [{"model": "move_60m", "version": "3", "policy": {"steps": [10, 50, 100], "window_s": 30}}]
         },
     )
     model: Name
@@ -51,6 +53,18 @@ class RolloutBody(BaseModel):
     reason: Reason | None = None
 
     _names = field_validator("model", "version")(_checked)
+
+    @field_validator("policy")
+    @classmethod
+    def _is_json(cls, policy: dict[str, Any] | None) -> dict[str, Any] | None:
+        # Python's parser takes these, too. Handed on, NaN would become null, by which a gate is turned off.
+        for name, value in (policy or {}).items():
+            try:
+                json.dumps({name: value}, allow_nan=False, ensure_ascii=False).encode()
+            except (ValueError, RecursionError):
+                shown, why = name.encode("utf-8", "replace").decode(), "which JSON cannot; give a number"
+                raise ValueError(f"policy.{shown}: holds NaN, an infinity or half a character, {why}") from None
+        return policy
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -66,7 +66,10 @@ _decoder = msgspec.json.Decoder(RoutingTable)
 
 def read_routing(path: Path) -> RoutingTable:
     """The table in `path`. Raises OSError or msgspec.DecodeError."""
-    return _decoder.decode(Path(path).read_bytes())
+    try:
+        return _decoder.decode(Path(path).read_bytes())
+    except (UnicodeDecodeError, RecursionError) as error:  # damaged inside of a text, or nested without end
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def write_routing(path: Path, table: RoutingTable, *, durable: bool) -> None:

@@ -22,6 +22,7 @@ from typing import IO
 from fx_serving.access import tls, tokens
 from fx_serving.access.internal import write_internal_key
 from fx_serving.children import Child
+from fx_serving.client import databases
 from fx_serving.client.clock import to_iso
 from fx_serving.client.files import atomic_write
 from fx_serving.client.home import Stores
@@ -57,6 +58,8 @@ class Supervisor:
         serving.mkdir(parents=True, exist_ok=True)
         self._lock = lock_home(serving / ".lock")
         tls.check(self.config.access)
+        for done in databases.repair(self.stores, databases.SERVICE):  # before anything opens them
+            log.error("%s", done)
         has_token = self._publish_tokens() or bool(os.environ.get("FX_SERVING_TOKEN"))
         listening = listen(self.config.host, self.config.port, has_token)
         self.url = public_url(listening.getsockname(), bool(self.config.access.tls_cert))

@@ -3,9 +3,12 @@
 Fixtures of one area belong into that area's conftest.py.
 """
 
+import gc
 import os
 import shutil
-from collections.abc import Callable, Generator
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,23 +38,70 @@ os.environ |= {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 
+# A shell starts background jobs with Ctrl-C ignored, and so would be everything that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Two test processes share two cores: a deadline for one example would measure the neighbour. Under
 # FX_REQUIRE_ALL the examples are the same every time, so that a red run is red again when it is repeated.
 settings.register_profile("fx", deadline=None, derandomize=REQUIRE_ALL, max_examples=count("property_examples"))
 settings.load_profile("fx")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Compile the feature kernels once, before each of several test processes would do it for itself."""
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        from tests.compiled import compile_kernels
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What collecting makes stays: looking through it again and again finds nothing, and takes a fifth of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
-        compile_kernels()
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """Leave what was collected, a million objects in each test process, out of every later look. What tests leave
+    behind is looked for as often as ever: it may hold files open.
+    """
+    gc.collect()
+    gc.freeze()
+    return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how often repeated tests repeated."""
     terminalreporter.write_line(describe())
+
+
+# What commands set for everything they call. Not AWS_*: servers shared by a whole run are named there.
+_OF_A_HOME = ("FX_", "OANDA_", "DAGSTER_", "MLFLOW_", "PYTHONWARNINGS")
+
+
+def _of_a_home() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(_OF_A_HOME)}
+
+
+@contextmanager
+def _unchanged_home() -> Iterator[None]:
+    before = _of_a_home()
+    yield
+    for name in _of_a_home().keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _home_of_a_file() -> Iterator[None]:
+    """What the fixtures of one file call, as `fx practice` with its clock, leaves no trace in another file's tests."""
+    with _unchanged_home():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _home_of_a_test(_home_of_a_file: None) -> Iterator[None]:
+    """Nor does a command that one test calls leave one in the next."""
+    with _unchanged_home():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,15 @@ COUNTS = {
     "schemathesis_examples": (20, 500),
     "ingest_kills": (5, 200),
     "state_kills": (10, 200),
+    "repair_kills": (14, 30),
+    "backup_kills": (10, 200),
+    "courier_kills": (3, 20),
+    "desk_kills": (4, 60),
+    "monitoring_kills": (1, 10),
+    "drift_windows": (24, 1000),
+    "instrument_windows": (6, 400),
+    "trading_kills": (12, 200),
+    "quality_windows": (60, 400),
 }
 
 

@@ -66,7 +66,7 @@ class Archive:
         for path, content in self.store.read_all(paths).items():
             try:
                 manifest = msgspec.json.decode(content, type=Manifest)
-            except msgspec.DecodeError as error:
+            except ValueError as error:
                 raise self._damaged(path, str(error)) from None
             found[manifest.month].append(manifest)
         return dict(found)

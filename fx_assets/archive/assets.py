@@ -1,8 +1,10 @@
-"""The asset `archive`: once a month, finished months of bronze go into the archive.
+"""The asset `archive`: once a month (automation.yaml: archive_months), finished months of bronze go into the archive.
 
 It is not partitioned: what it makes is a state (everything up to some month is archived), late fetches of any earlier
 month included, and each run says which months it added to.
 """
+
+from typing import Any
 
 import dagster as dg
 
@@ -11,14 +13,12 @@ from fx_assets.configuration import Configuration
 from fx_assets.resources.home import HomeResource
 from fx_assets.tables import CODE_VERSION, OWNER, define_asset, transient
 
-# The second day of a month, when New York's day is over and the month's last session too.
-MONTHLY = "0 18 2 * *"
+JOB = "archive_months"
 
 
 def build(configuration: Configuration) -> dg.AssetsDefinition:
     """The archive asset for a configuration; it has nothing to do where data.yaml names no archive."""
     settings = configuration.data.archive
-    due = dg.AutomationCondition.cron_tick_passed(MONTHLY, "America/New_York").since_last_handled()
 
     @define_asset(
         key="archive",
@@ -30,7 +30,6 @@ def build(configuration: Configuration) -> dg.AssetsDefinition:
         kinds={"tar"},
         code_version=CODE_VERSION,
         retry_policy=transient,
-        automation_condition=due if settings.url else None,
     )
     def archive(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         if not settings.url:
@@ -53,3 +52,8 @@ def build(configuration: Configuration) -> dg.AssetsDefinition:
         )
 
     return archive
+
+
+def build_jobs(configuration: Configuration) -> list[Any]:
+    """The job that the clock asks for; none where data.yaml names no archive."""
+    return [dg.define_asset_job(JOB, dg.AssetSelection.assets("archive"))] if configuration.data.archive.url else []

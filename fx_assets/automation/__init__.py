@@ -1,1 +1,1 @@
-"""Jobs and sensors: decisions that must be recorded, such as a retraining because of drift."""
+"""What runs by itself: schedules and sensors from one table (automation.yaml), and the jobs that only they ask for."""

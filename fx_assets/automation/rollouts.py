@@ -1,7 +1,8 @@
 """Rollouts as Dagster sees them: jobs that ask for one, a sensor that asks by itself, and one that reports the ends.
 
 A rollout lasts hours and is the deployment service's business; no run waits for it. `follow_rollouts` records how each
-ended as an observation and as the check `rolled_out` of the model's deployment, once.
+ended as an observation and as the check `rolled_out` of the model's deployment, once; and once more where a version
+that was deployed is taken back.
 """
 
 import json
@@ -11,14 +12,15 @@ from typing import Any
 
 import dagster as dg
 
+from fx_assets.automation.table import sensor_options
 from fx_assets.configuration import Configuration
 from fx_assets.models.assets.release import ROLLED_OUT
-from fx_assets.models.rollout import service_url, step_table
+from fx_assets.models.rollout import deploys, service_url, step_table
 from fx_serving.client.bundle import BundleError, Manifest, read_manifest
+from fx_serving.client.environment import blocked
 from fx_serving.client.home import Stores
 from fx_serving.client.http import FINISHED, ServiceError, ServiceUnreachable, ServingClient
 
-INTERVAL_S = 10
 # The deployment asset records "it runs" after the service has begun: an end within that moment must come second.
 SETTLED_S = 5.0
 ATTEMPTS = 3
@@ -50,18 +52,16 @@ def jobs(configuration: Configuration) -> list[Any]:
 def sensors(configuration: Configuration, stores: Stores, rollout_jobs: list[Any]) -> list[dg.SensorDefinition]:
     """follow_rollouts; and roll_out_promoted where anything is deployed at all."""
     models = _deployed_models(configuration)
-    asking = [_asking_sensor(models, stores, rollout_jobs)] if rollout_jobs else []
-    return [_following_sensor(models, stores), *asking]
+    asking = [_asking_sensor(configuration, models, stores, rollout_jobs)] if rollout_jobs else []
+    return [_following_sensor(configuration, models, stores), *asking]
 
 
 # ---- reporting ends -----------------------------------------------------------------------------------------------
 
 
-def _following_sensor(models: list[str], stores: Stores) -> dg.SensorDefinition:
+def _following_sensor(configuration: Configuration, models: list[str], stores: Stores) -> dg.SensorDefinition:
     @dg.sensor(
-        name="follow_rollouts",
-        minimum_interval_seconds=INTERVAL_S,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **sensor_options(configuration, "follow_rollouts"),
         description="Reports how each rollout ended: the check rolled_out and an observation with its steps.",
     )
     def follow_rollouts(context: dg.SensorEvaluationContext):
@@ -69,7 +69,7 @@ def _following_sensor(models: list[str], stores: Stores) -> dg.SensorDefinition:
         try:
             with ServingClient(service_url(stores)) as client:
                 listed = [found for found in client.rollouts() if found["model"] in models]
-                ended = [found for found in listed if _has_settled(found) and found["id"] not in reported]
+                ended = [found for found in listed if _has_settled(found) and _mark(found) not in reported]
                 ended = [client.rollout(found["id"]) for found in sorted(ended, key=lambda r: r["finished_at"])]
         except ServiceUnreachable:
             return dg.SkipReason("the deployment service does not answer; what ends meanwhile is reported later")
@@ -78,13 +78,18 @@ def _following_sensor(models: list[str], stores: Stores) -> dg.SensorDefinition:
         running = [f"{r['model']} version {r['version']}: {r['state']}" for r in listed if r["state"] not in FINISHED]
         if not ended:
             return dg.SkipReason("; ".join(running) or "no rollout is running")
-        known = {found["id"] for found in listed}
+        known = {_mark(found) for found in listed}
         return dg.SensorResult(
             asset_events=[event for found in ended for event in events(found)],
-            cursor=json.dumps(sorted((reported & known) | {found["id"] for found in ended})),
+            cursor=json.dumps(sorted((reported & known) | {_mark(found) for found in ended})),
         )
 
     return follow_rollouts
+
+
+def _mark(found: Mapping[str, Any]) -> str:
+    """What the cursor notes of an end: a rollout that succeeded can still be taken back, which is another end."""
+    return f"{found['id']} {found['state']}"
 
 
 def _has_settled(found: Mapping[str, Any]) -> bool:
@@ -123,15 +128,17 @@ def events(found: Mapping[str, Any]) -> Iterator[dg.AssetObservation | dg.AssetC
 # ---- asking -------------------------------------------------------------------------------------------------------
 
 
-def _asking_sensor(models: list[str], stores: Stores, rollout_jobs: list[Any]) -> dg.SensorDefinition:
+def _asking_sensor(
+    configuration: Configuration, models: list[str], stores: Stores, rollout_jobs: list[Any]
+) -> dg.SensorDefinition:
     @dg.sensor(
-        name="roll_out_promoted",
+        **sensor_options(configuration, "roll_out_promoted"),
         jobs=rollout_jobs,
-        minimum_interval_seconds=INTERVAL_S,
-        default_status=dg.DefaultSensorStatus.STOPPED,
         description="Asks for the rollout of each promoted version that has a newer bundle than what is deployed.",
     )
     def roll_out_promoted(context: dg.SensorEvaluationContext):
+        if why := blocked(stores):
+            return dg.SkipReason(why)
         try:
             with ServingClient(service_url(stores)) as client:
                 routes, rollouts = client.traffic()["models"], client.rollouts()
@@ -139,7 +146,7 @@ def _asking_sensor(models: list[str], stores: Stores, rollout_jobs: list[Any]) -
             return dg.SkipReason(f"the deployment service does not answer: {error}")
         requests, said = [], []
         for model in models:
-            tried = {found["version"] for found in rollouts if found["model"] == model}
+            tried = {found["version"] for found in rollouts if found["model"] == model and deploys(found)}
             deployed = ((routes.get(model) or {}).get("blue") or {}).get("version")
             newest = newest_bundle(stores, model)
             why = _why_not(newest, deployed, tried)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
@@ -9,11 +10,11 @@ from typing import Any
 
 import dagster as dg
 
-from fx_assets.bronze.due import ONLY_MISSING, due, fetched_by_us, newest_fetches
+from fx_assets.bronze.due import FETCH_AGAIN, ONLY_MISSING, due, fetched_by_us, newest_fetches
 from fx_assets.bronze.failover import Sources
-from fx_assets.bronze.fetch import Moment, Outcome, fetch_candles, fetch_news
+from fx_assets.bronze.fetch import Moment, NoAnswer, Outcome, fetch_candles, fetch_news
 from fx_assets.bronze.files import ALL_NEWS, CANDLES, NEWS, Bronze
-from fx_assets.bronze.report import failures_table, fetch_table, summary
+from fx_assets.bronze.report import failures_table, fetch_table, summary, without_answer
 from fx_assets.configuration import Configuration
 from fx_assets.errors import StoreError
 from fx_assets.freshness.policies import table_policy
@@ -26,8 +27,8 @@ from fx_serving.client.clock import now
 
 _FETCHERS = 4
 _LOG_S = 10.0
-# One instrument that fails does not keep the others from being fetched; many say that it is not about instruments.
-_GIVE_UP = 20
+_GIVE_UP = 20  # sessions of an instrument in a row without any answer; no more of it are asked for then
+_TOLD = 3  # failures that a message names
 
 
 def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
@@ -50,7 +51,8 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
                 dg.AssetCheckSpec(
                     "fetched",
                     asset=["bronze", what],
-                    description="Every source that was asked answered. Where another one did, its candles were taken.",
+                    description="Every source that was asked answered. Where another one did, its candles were taken "
+                    "(a warning); where none did, a live run goes on without them (an error), and any other fails.",
                 )
             ],
         }
@@ -65,13 +67,14 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
         bronze, moment = home.bronze, Moment(now(), datetime.now(UTC), poll)
         if not poll:
             bronze.sweep(CANDLES)
-        wanted = _wanted(context, bronze, CANDLES, list(instruments), fetched_by_us(configuration, CANDLES), moment)
+        fetched = fetched_by_us(configuration, CANDLES)
+        wanted = _wanted(context, bronze, CANDLES, list(instruments), fetched, moment)
         with Sources(configuration.instruments) as sources:
 
             def fetch(session: str, symbol: str) -> Outcome:
                 return fetch_candles(bronze, sources, symbol, instruments[symbol], session, moment)
 
-            return _fetched(context, wanted, fetch, sources)
+            return _fetched(context, wanted, fetched, fetch, sources)
 
     @define_asset(
         key=["bronze", "news"],
@@ -81,13 +84,14 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
     def news(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         bronze, moment = home.bronze, Moment(now(), datetime.now(UTC))
         names = configuration.instruments.news.sources
-        wanted = _wanted(context, bronze, NEWS, [ALL_NEWS], fetched_by_us(configuration, NEWS), moment)
+        fetched = fetched_by_us(configuration, NEWS)
+        wanted = _wanted(context, bronze, NEWS, [ALL_NEWS], fetched, moment)
         with Sources(configuration.instruments) as sources:
 
             def fetch(session: str, _: str) -> Outcome:
                 return fetch_news(bronze, sources, names, session, moment, tables.all_week)
 
-            return _fetched(context, wanted, fetch, sources)
+            return _fetched(context, wanted, fetched, fetch, sources)
 
     return [candles, news]
 
@@ -106,6 +110,7 @@ def _wanted(
     newest = newest_fetches(bronze, table)
     if only_missing:
         lacking = due(keys, fetched, newest, moment.now, moment.wall)
+        lacking |= dict.fromkeys({context.run.tags.get(FETCH_AGAIN, "")} & {*keys}, fetched)
         return {key: lacking.get(key, []) for key in keys}
     record = context.instance.get_run_record_by_id(context.run.run_id)
     since = datetime.fromtimestamp((record and record.start_time) or moment.wall.timestamp(), UTC)
@@ -120,12 +125,24 @@ def _wanted(
 def _fetched(
     context: dg.AssetExecutionContext,
     wanted: Mapping[str, Iterable[str]],
+    every: Sequence[str],
     fetch: Callable[[str, str], Outcome],
     sources: Sources,
 ) -> dg.MaterializeResult:
-    """Fetch every session of the run and report files, rows and failures for each."""
+    """Fetch every session of the run and report files, rows and failures for each.
+
+    every: what sources are asked for. Raises StoreError, after the rest was fetched, with what no source answered
+    for. But in a live run, which the next one follows, an instrument without an answer is told by the check, and the
+    others go on without it, unless nothing at all of a session could be fetched.
+    """
     tasks = [(session, what) for session, names in wanted.items() for what in names]
-    outcomes = _in_threads(context, tasks, fetch)
+    outcomes, lacking = _in_threads(context, tasks, fetch)
+    live = REASON_TAG in context.run.tags
+    empty = {session for session in wanted if every and all((session, what) in lacking for what in every)}
+    if errors := [str(error) for task, error in lacking.items() if not live or task[0] in empty]:
+        more = f"\n... and {len(errors) - _TOLD} more" if len(errors) > _TOLD else ""
+        raise StoreError("\n".join(errors[:_TOLD]) + more)
+    outcomes |= {task: Outcome(failed=(str(error),)) for task, error in lacking.items()}
     counts = {}
     for session in wanted:
         of_session = [outcomes[session, what] for what in wanted[session]]
@@ -136,39 +153,44 @@ def _fetched(
     if failed:
         metadata["failed sources"] = dg.MetadataValue.md(failures_table(failed))
         context.log.warning("sources that were passed over:\n" + failures_table(failed))
+    told = without_answer({task: str(error) for task, error in lacking.items()})
     check = dg.AssetCheckResult(
         check_name="fetched",
-        passed=not failed,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"sessions": len(wanted), "failed": dg.MetadataValue.json(failed)},
+        passed=not failed and not told,
+        severity=dg.AssetCheckSeverity.ERROR if told else dg.AssetCheckSeverity.WARN,
+        metadata={"sessions": len(wanted), "failed": dg.MetadataValue.json(failed), "without an answer": len(lacking)},
+        description="\n".join(told) or None,
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
 
 def _in_threads(
     context: dg.AssetExecutionContext, tasks: Sequence[tuple[str, str]], fetch: Callable[[str, str], Outcome]
-) -> dict[tuple[str, str], Outcome]:
-    """The outcome of every (session, instrument). What one source fails for is no reason not to fetch the rest.
+) -> tuple[dict[tuple[str, str], Outcome], dict[tuple[str, str], NoAnswer]]:
+    """The outcome of every (session, instrument), or why no source answered for it.
 
-    Raises StoreError, after the rest was fetched, with what could not be.
+    Raises whatever else goes wrong, such as a full disk.
     """
     outcomes: dict[tuple[str, str], Outcome] = {}
-    errors: list[str] = []
+    lacking: dict[tuple[str, str], NoAnswer] = {}
     lock = threading.Lock()
     started = logged = time.monotonic()
+    fruitless: Counter[str] = Counter()
 
     def one(task: tuple[str, str]) -> None:
         nonlocal logged
         try:
+            if fruitless[task[1]] >= _GIVE_UP:
+                why = f"it was not asked for after {_GIVE_UP} of its sessions in a row"
+                raise NoAnswer(f"{task[1]}, session {task[0]}", [why])
             outcome = fetch(*task)
-        except StoreError as error:
+        except NoAnswer as error:
             with lock:
-                errors.append(str(error))
-                if len(errors) >= _GIVE_UP:
-                    raise
+                lacking[task] = error
+                fruitless[task[1]] += 1
             return
         with lock:
-            outcomes[task] = outcome
+            outcomes[task], fruitless[task[1]] = outcome, 0
             if time.monotonic() - logged > _LOG_S:
                 logged = time.monotonic()
                 files = sum(len(o.files) for o in outcomes.values())
@@ -181,15 +203,12 @@ def _in_threads(
         futures = [pool.submit(one, task) for task in tasks]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            unexpected = next((e for f in done if (e := f.exception()) and not isinstance(e, StoreError)), None)
+            unexpected = next((e for f in done if (e := f.exception())), None)
         finally:
             pool.shutdown(cancel_futures=True)
     if unexpected is not None:
         raise unexpected
-    if errors:
-        more = f"\n... and {len(errors) - 3} more" if len(errors) > 3 else ""
-        raise StoreError("\n".join(errors[:3]) + more)
-    return outcomes
+    return outcomes, lacking
 
 
 def _figures(outcomes: Sequence[Outcome], count: Mapping[str, int]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fx_assets.configuration import Configuration
 from fx_assets.sessions import session_bounds
 
 ONLY_MISSING = "fx/only_missing"  # tag of a run that fetches what is due, and nothing else
+FETCH_AGAIN = "fx/fetch_again"  # tag of such a run that names one session to be fetched in any case
 IMPORT = "import"
 # A source may publish a session's last candle, or a late correction of it, a little after its close.
 SETTLED = timedelta(minutes=2)
@@ -29,7 +30,7 @@ class Newest(NamedTuple):
     whole: datetime | None
 
 
-Fetches = Mapping[str, Mapping[str, Newest | None]]  # instrument -> session -> newest fetches; None: archived
+Fetches = Mapping[str, Mapping[str, Newest]]  # instrument -> session -> newest fetches
 
 
 def fetched_by_us(configuration: Configuration, table: str) -> list[str]:
@@ -40,18 +41,17 @@ def fetched_by_us(configuration: Configuration, table: str) -> list[str]:
     return [symbol for symbol, i in file.instruments.items() if file.source(i.sources[0]).kind != IMPORT]
 
 
-def newest_fetches(bronze: Bronze, table: str) -> dict[str, dict[str, Newest | None]]:
-    """When each instrument's sessions were last fetched (wall clock, UTC). One listing of the table."""
-    found: dict[str, dict[str, Newest | None]] = {
-        instrument: dict.fromkeys(sessions) for instrument, sessions in bronze.sessions(table).items()
-    }
+def newest_fetches(bronze: Bronze, table: str) -> dict[str, dict[str, Newest]]:
+    """When each instrument's sessions were last fetched (wall clock, UTC), also where the files are only in the
+    archive. One listing of the table.
+    """
     stamps: dict[tuple[str, str], tuple[str, str]] = {}  # of all fetches, of those that are no parts
-    for path in bronze.store.list(table):
+    for path in bronze.fetches(table):
         *_, instrument, session, name = path.split("/")
-        if name.endswith(SUFFIX):
-            key = instrument.partition("=")[2], session.partition("=")[2]
-            stamp, (newest, whole) = name.partition("-")[0], stamps.get(key, ("", ""))
-            stamps[key] = max(newest, stamp), whole if name.endswith(PART + SUFFIX) else max(whole, stamp)
+        key = instrument.partition("=")[2], session.partition("=")[2]
+        stamp, (newest, whole) = name.partition("-")[0], stamps.get(key, ("", ""))
+        stamps[key] = max(newest, stamp), whole if name.endswith(PART + SUFFIX) else max(whole, stamp)
+    found: dict[str, dict[str, Newest]] = {}
     for (instrument, session), (newest, whole) in stamps.items():
         found.setdefault(instrument, {})[session] = Newest(_moment(newest), _moment(whole) if whole else None)
     return found
@@ -81,8 +81,6 @@ def due(
             if session not in had or running:
                 return True
             newest = had[session]
-            if newest is None:
-                return False
             if newest.whole is None and now >= end + SETTLED:
                 return True
             if stands_still:

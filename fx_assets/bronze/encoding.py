@@ -133,7 +133,7 @@ def _open(path: str, content: bytes) -> _Opened:
     try:
         line, _, body = zlib.decompress(content, _GZIP_WINDOW).partition(b"\n")
         return _Opened(path, msgspec.json.decode(line), body)
-    except (zlib.error, msgspec.DecodeError) as error:
+    except (zlib.error, ValueError) as error:
         raise _damaged(path, error) from None
 
 
@@ -191,7 +191,7 @@ def _parse(batch: Sequence[_Opened]) -> pa.Table:
             pyarrow.json.ReadOptions(use_threads=False, block_size=len(body) + 1),
             pyarrow.json.ParseOptions(pa.schema([(n, _KNOWN[n]) for n in names if n in _KNOWN])),
         )
-    except (msgspec.DecodeError, pa.ArrowException) as error:
+    except (ValueError, pa.ArrowException) as error:
         raise _Unreadable(str(error).splitlines()[0]) from None
     if table.num_rows != sum(f.header["rows"] for f in batch):
         raise _Unreadable("it has more or fewer rows than its header says")

@@ -34,6 +34,17 @@ OVERLAP_BARS, OVERLAP = 10, timedelta(hours=1)
 _LOOK_BACK_FILES = 64
 
 
+class NoAnswer(StoreError):
+    """No source answered for an instrument's session, or for a session's news."""
+
+    def __init__(self, what: str, failed: Sequence[str]):
+        said = " | ".join(words.rstrip(".") for words in failed)
+        super().__init__(
+            f"{what}: no source answered. {said}. Nothing of it was written. Mend what is said above, "
+            "or add another source to its list in instruments.yaml, and run the same command again."
+        )
+
+
 @dataclass(frozen=True)
 class Moment:
     """When a run fetches. now: by the data clock, up to which there is a market. wall: what is recorded.
@@ -61,7 +72,7 @@ def fetch_candles(
     """One instrument's candles of one session; of the running one up to now, of a coming one nothing.
 
     No file is written where the first source has nothing to fetch (imported history) or the session has not begun.
-    Raises StoreError when no source answers, and when one has no candles of a session that is over although the
+    Raises NoAnswer when no source answers, and when one has no candles of a session that is over although the
     market was open, while another does not answer for the moment: an empty file would end all asking.
     """
     start, whole = session_bounds(session)
@@ -106,7 +117,7 @@ def fetch_candles(
         if end < whole or not passing:
             return written(*empty)
         failed.append(f"{empty[0]}: has no candles of it")
-    raise StoreError(no_answer(f"{symbol}, session {session}", failed))
+    raise NoAnswer(f"{symbol}, session {session}", failed)
 
 
 def fetch_news(
@@ -115,7 +126,7 @@ def fetch_news(
     """The headlines of one session from every news source, weekend included (see news_bounds).
 
     News sources complete each other, so each is asked; while one fails that may answer later, the session counts as
-    fetched in part only. Raises StoreError when none of them answers.
+    fetched in part only. Raises NoAnswer when none of them answers.
     """
     start, end = news_bounds(session, all_week)
     # The end stays the session's own: a feed's headlines are first seen when it is asked, which is after moment.now.
@@ -135,18 +146,9 @@ def fetch_news(
             failed.append(str(error))
             part = part or not isinstance(error, SourceRefused)
     if failed and not fetched:
-        raise StoreError(no_answer(f"news, session {session}", failed))
+        raise NoAnswer(f"news, session {session}", failed)
     fetched = [replace(fetch, part=part) for fetch in fetched]
     return Outcome(tuple(bronze.append_all(NEWS, fetched, moment.wall)), tuple(failed))
-
-
-def no_answer(what: str, failed: Sequence[str]) -> str:
-    """The error of something that no source answered for, with each one's words."""
-    said = " | ".join(words.rstrip(".") for words in failed)
-    return (
-        f"{what}: no source answered. {said}. Nothing of it was written. Mend what is said above, "
-        "or add another source to its list in instruments.yaml, and run the same command again."
-    )
 
 
 def _possible(name: str, asked: str, rows: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:

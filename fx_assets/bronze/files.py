@@ -149,11 +149,14 @@ class Bronze:
         names = list(instruments)
         return [path for paths in self._found(table, [session], names).values() for path in paths]
 
+    def fetches(self, table: str) -> list[str]:
+        """The paths of all fetches of a table, those that are only in the archive among them; not sorted."""
+        return [*self._visible(self.store.list(table)), *self._archived(table, None)]
+
     def sessions(self, table: str, instruments: Iterable[str] | None = None) -> dict[str, set[str]]:
         """The sessions that were fetched, by instrument; those whose files are only in the archive are among them."""
         found: dict[str, set[str]] = {i: set() for i in instruments or ()}
-        paths = self._visible(self.store.list(table)) + list(self._archived(table, None))
-        for path in paths:
+        for path in self.fetches(table):
             instrument, session = _parts(path)
             if instruments is None or instrument in found:
                 found.setdefault(instrument, set()).add(session)

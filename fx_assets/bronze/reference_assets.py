@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -23,13 +24,12 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
     return [_asset(configuration, table) for table in reference_tables(configuration)]
 
 
-def build_schedules(configuration: Configuration) -> Sequence[dg.ScheduleDefinition]:
-    """Looks at the files every hour, where there are any. A copy is only made of a file that has changed."""
+def build_jobs(configuration: Configuration) -> Sequence[Any]:
+    """Looks at the files, where there are any. A copy is only made of a file that has changed."""
     tables = reference_tables(configuration)
     if not tables:
         return []
-    job = dg.define_asset_job(JOB, dg.AssetSelection.assets(*(table.split("/") for table in tables)))
-    return [dg.ScheduleDefinition(name=JOB, job=job, cron_schedule="17 * * * *")]
+    return [dg.define_asset_job(JOB, dg.AssetSelection.assets(*(table.split("/") for table in tables)))]
 
 
 def _asset(configuration: Configuration, table: str) -> dg.AssetsDefinition:

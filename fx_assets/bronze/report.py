@@ -29,3 +29,12 @@ def failures_table(failed: Sequence[Mapping[str, Any]]) -> str:
         words = str(entry["words"]).replace("|", "/").replace("\n", " ")
         lines.append(f"| {entry['source']} | {entry['what']} | {entry['times']} | {words} |")
     return "\n".join(lines)
+
+
+def without_answer(lacking: Mapping[tuple[str, str], str]) -> list[str]:
+    """What no source answered for, by (session, instrument): a line for each instrument, with its first error."""
+    told: dict[str, list[str]] = {}
+    for (_, instrument), words in sorted(lacking.items()):
+        told.setdefault(instrument, []).append(words)
+    more = {instrument: f" ({len(words) - 1} more of its sessions)" for instrument, words in told.items() if words[1:]}
+    return [words[0] + more.get(instrument, "") for instrument, words in told.items()]

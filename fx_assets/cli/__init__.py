@@ -6,9 +6,13 @@ import typer
 
 from fx_assets.cli import (
     archive,
+    automation,
     backfill,
+    backup,
     calendar,
     changes,
+    compare,
+    cost,
     data,
     demo,
     doctor,
@@ -16,6 +20,7 @@ from fx_assets.cli import (
     models,
     practice,
     quality,
+    repair,
     rollback,
     sentiment,
     status,
@@ -37,11 +42,17 @@ def register(app: typer.Typer) -> None:
         "doctor": doctor.doctor,
         "import": data.import_,
         "changes": changes.changes,
+        "compare": compare.compare,
         "rollback-data": rollback.rollback_data,
         "features": features.features,
         "trace": trace.trace,
+        "cost": cost.cost,
+        "restore": backup.restore,
     }.items():
         app.command(name)(command)
     app.add_typer(archive.app, name="archive")
+    app.add_typer(backup.app, name="backup")
+    app.add_typer(repair.app, name="repair")
+    app.add_typer(automation.app, name="automation")
     app.add_typer(models.app, name="models")
     app.add_typer(sentiment.app, name="sentiment")

@@ -156,6 +156,8 @@ def _table(work: Work) -> Table:
 
 def problem_lines(work: Work) -> list[str]:
     """Which partitions nothing is built on, and the remedy."""
+    from fx_assets.quality.held import in_words
+
     lines = []
     for table in work.tables:
         if keys := [key for key in work.keys(work.refused[table]) if table != "silver/candles" or key not in work.held]:
@@ -165,14 +167,8 @@ def problem_lines(work: Work) -> list[str]:
                 f"{plural(work.count(work.blocked), 'partition')} waiting. It is made again when its fetches change: "
                 f"`fx backfill --force --from {keys[0]} --to {keys[-1]}` fetches them again."
             )
-    if held := work.held:
-        lines.append(
-            f"silver/candles: {held[0]} to {held[-1]} ({plural(len(held), 'session')}) held back: the week shows that "
-            "a clock is off (check feed_clock; see `fx quality`). Nothing is built on them, nor on what looks back at "
-            "them. Mend the source's clock and import or fetch these sessions again. If the clock is right, raise "
-            "quality.max_clock_offset_minutes in data.yaml and call "
-            f"`fx backfill --force --tables silver/candles --from {held[0]} --to {held[-1]}`, then `fx backfill`."
-        )
+    if work.held:
+        lines.append(in_words(work.held))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What `fx status` and `fx doctor` say of the online feature store. They ask the store itself: Feast loads slowly."""
+"""What `fx status` says of the online feature store. It asks the store itself: Feast loads slowly."""
 
 from __future__ import annotations
 
@@ -44,16 +44,3 @@ def online_table(home: Path, configuration: Configuration) -> tuple[str, Table |
         row = EPOCH + timedelta(microseconds=min(there))
         table.add_row(symbol, f"{row:%Y-%m-%d %H:%M}", age, f"[bold red]{told}[/]" if told else "[green]fresh[/]")
     return line, table
-
-
-def online_finding(home: Path, configuration: Configuration) -> tuple[bool, str, str]:
-    """(well, what was found, remedy) for `fx doctor`. A home without a SQLite file yet is well: nothing was made."""
-    kind = configuration.data.feature_store.online
-    try:
-        store = online_store(home, configuration)
-        if kind == "redis" or Path(store.where).exists():
-            store.ping()
-            return True, f"online feature store {kind} at {store.where} answers", ""
-        return True, f"online feature store {kind}: nothing made yet", ""
-    except FxError as error:
-        return False, f"online feature store {kind} does not answer", str(error)

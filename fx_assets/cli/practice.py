@@ -30,7 +30,7 @@ def practice(
         str | None,
         typer.Option(help=f"Bars of a home that has no configuration yet: {' '.join(GRANULARITIES)}. Default: M1."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the server.", min=1, max=65535)] = 8710,
+    port: Annotated[int, typer.Option(help="Port of the server.", min=1, max=65535)] = 8730,
 ) -> None:
     """Replay a history as a live broker account, so that the platform can be run live without one.
 

@@ -30,10 +30,12 @@ def rollback_data(
 
     Example:  fx rollback-data --as-of 2022-03-04T22:00:00Z
     """
+    from fx_assets.bronze.files import Bronze
     from fx_assets.cli.progress import RunProgress
     from fx_assets.configuration import load_configuration
     from fx_assets.errors import ConfigError
     from fx_assets.lake import Lake, lake_root
+    from fx_assets.quality.held import Held
     from fx_assets.resources.home import AS_OF
     from fx_assets.runs.backfill.drive import only_one
     from fx_assets.runs.rollback import rest_of_rollback, rollback_run
@@ -62,7 +64,8 @@ def rollback_data(
             execute_plan([plan], variables, log, progress.follow(plans))
         except RunFailed as error:
             failed = error  # a check that blocks sessions also fails the run that finds them
-        rest, blocked = rest_of_rollback(lake, plan)
+        held = Held(folder, Bronze(lake.store, moment), configuration).sessions()
+        rest, blocked = rest_of_rollback(lake, configuration, plan, held)
         if failed is not None and not blocked:
             raise failed
         plans = {f"{run.first} to {run.last}": run for run in rest}
@@ -71,5 +74,5 @@ def rollback_data(
     typer.secho(f"sessions {plan.first} to {plan.last} are as of {to_iso(moment)}", fg="green")
     if blocked:
         named = ", ".join(blocked[:5]) + (f" and {len(blocked) - 5} more" if len(blocked) > 5 else "")
-        typer.secho(f"blocked then as now, and nothing is built on them: {named} (fx quality tells why)", fg="yellow")
+        typer.secho(f"blocked as of then, and what is made of them left as it was: {named} (fx quality)", fg="yellow")
     typer.echo("to undo it:  fx backfill")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from rich.table import Table
 
 from fx_assets.bronze.files import Bronze
@@ -14,6 +13,7 @@ from fx_assets.market_hours import market_hours
 from fx_assets.models.rollout import service_url
 from fx_assets.runs.steps import TABLES
 from fx_serving.client.clock import now
+from fx_serving.client.files import DamagedFile, read_json
 from fx_serving.client.home import Stores
 from fx_serving.client.http import ServiceError, ServingClient
 
@@ -98,15 +98,19 @@ def models_table(stores: Stores, configuration: Configuration) -> Table:
 
 def drift_table(stores: Stores, configuration: Configuration) -> Table:
     """The newest drift verdict of each model."""
-    table = Table("model", "session", "level", "largest PSI", "rows", title="drift", title_justify="left")
+    table = Table("model", "session", "level", "largest PSI", "rows", "action", title="drift", title_justify="left")
     for name in configuration.models.models:
-        path = stores.drift / f"{name}.json"
-        if not path.exists():
-            table.add_row(name, "-", "no report", "-", "-", style="dim")
+        try:
+            found = read_json(stores.drift / f"{name}.json", "It is rewritten by the next run of the job drift.")
+        except DamagedFile as error:
+            table.add_row(name, "-", str(error), "-", "-", "-", style="red")
             continue
-        found = msgspec.json.decode(path.read_bytes())
+        if found is None:
+            table.add_row(name, "-", "no report", "-", "-", "-", style="dim")
+            continue
         largest = "-" if found["max_psi"] is None else f"{found['max_psi']:.3f}"
-        table.add_row(name, found["session"], found["level"], largest, str(found["rows"]))
+        action = found.get("action", "-")
+        table.add_row(name, found["session"], found["level"], largest, str(found["rows"]), action)
     return table
 
 

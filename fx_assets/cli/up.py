@@ -22,8 +22,14 @@ def up(
     serving_port: Annotated[int, typer.Option(help="Port of the deployment service.", min=1, max=65535)] = 8700,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
     mlflow: Annotated[bool, typer.Option(help="Whether to start the MLflow UI.")] = True,
+    reports_port: Annotated[int, typer.Option(help="Port of the report service.", min=1, max=65535)] = 8720,
+    reports: Annotated[bool, typer.Option(help="Whether to start the report service.")] = True,
+    exporter_port: Annotated[int, typer.Option(help="Port of the metrics for Prometheus.", min=1, max=65535)] = 8710,
+    exporter: Annotated[bool, typer.Option(help="Whether to start the exporter.")] = True,
 ) -> None:
-    """Start the Dagster UI and daemon, the deployment service and the MLflow UI; stop them all on Ctrl-C.
+    """Start the Dagster UI and daemon, the deployment service, the MLflow UI, the report service and the exporter.
+
+    Ctrl-C stops them all.
 
     Look at the result of the demo:  fx up --home .fx/demo
     """
@@ -38,11 +44,23 @@ def up(
     require_free(serving_port, "the deployment service", "--serving-port")
     if mlflow:
         require_free(mlflow_port, "the MLflow UI", "--mlflow-port")
+    if reports:
+        require_free(reports_port, "the report service", "--reports-port")
+    if exporter:
+        require_free(exporter_port, "the exporter", "--exporter-port")
     interrupt_on_signals()
-    ports = Ports(dagster_port, serving_port, mlflow_port if mlflow else None)
+    ports = Ports(
+        dagster_port,
+        serving_port,
+        mlflow_port if mlflow else None,
+        reports_port if reports else None,
+        exporter_port if exporter else None,
+    )
     try:
         with Stack(folder, configuration, ports) as stack:
             stack.start(lambda name: typer.echo(f"starting {name} ..."))
+            for done in stack.repairs:
+                typer.secho(str(done), fg="yellow", err=True)
             stack.wait_ready()
             prefix = "" if home is None else f"FX_HOME={folder} "
             _announce(stack.addresses, stack.environment, prefix, configuration)
@@ -66,7 +84,7 @@ def _mode(home: Path, configuration: Configuration) -> str:
     account = "practice" if running_practice(home) else "live"
     streams = sorted(symbol for symbols in streamed(configuration).values() for symbol in symbols.values())
     by_stream = f"{', '.join(streams)} by stream; " if streams else ""
-    return f"{account}: {by_stream}fetched every {configuration.data.live.poll_seconds} s while the market is open"
+    return f"{account}: {by_stream}fetched every {configuration.poll_seconds} s while the market is open"
 
 
 def _announce(

@@ -54,12 +54,13 @@ class Freshness(Strict):
 
 
 class Live(Strict):
-    """poll_seconds: how often the running session is fetched while the market is open, pricing stream or not.
+    """poll_seconds: how often the running session is fetched while the market is open, pricing stream or not; without
+    it as automation.yaml says (rows.candles).
 
     keep_run_hours: how long Dagster keeps the runs of polls and streamed bars that succeeded.
     """
 
-    poll_seconds: int = Field(default=300, ge=15, le=3600)
+    poll_seconds: int | None = Field(default=None, ge=15, le=3600)
     enabled: bool = True
     keep_run_hours: float = Field(default=6.0, ge=0.25, le=720)
 

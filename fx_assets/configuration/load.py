@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from fx_assets.configuration import automation as table
 from fx_assets.configuration.base import Strict
 from fx_assets.configuration.checks import check_lifetimes, check_models, check_sources
 from fx_assets.configuration.data import DataFile
@@ -22,6 +23,7 @@ from fx_assets.sources.options import KINDS
 from fx_serving.client.home import fx_home
 
 SHIPPED = Path(__file__).parents[1] / "config"
+DEFAULT_POLL_S = 300
 
 
 class Configuration(Strict):
@@ -31,6 +33,7 @@ class Configuration(Strict):
     models: ModelsFile
     gates: dict[str, tuple[Gate, ...]]
     data: DataFile = DataFile()
+    automation: table.AutomationFile = Field(default_factory=table.load_automation)
     groups: dict[str, str] = Field(default_factory=dict)
 
     def group(self, model: str) -> str:
@@ -51,14 +54,19 @@ class Configuration(Strict):
         return tuple(dict.fromkeys(model.label for model in self.models.models.values()))
 
     @property
+    def poll_seconds(self) -> int:
+        """How often candles are fetched while a market is open: as data.yaml says, else as automation.yaml does."""
+        return self.data.live.poll_seconds or self.automation.row("candles").every_seconds or DEFAULT_POLL_S
+
+    @property
     def bar_minutes(self) -> int:
         """The shortest bar of any instrument, in minutes."""
         return min(instrument.minutes for instrument in self.instruments.instruments.values())
 
 
-def config_file(name: str) -> Path:
-    """The file in force: FX_CONFIG_DIR, else FX_HOME/config, else the shipped one."""
-    places = [os.environ.get("FX_CONFIG_DIR"), fx_home() / "config", SHIPPED]
+def config_file(name: str, shipped: Path = SHIPPED) -> Path:
+    """The file in force: FX_CONFIG_DIR, else FX_HOME/config, else the one in the folder `shipped`."""
+    places = [os.environ.get("FX_CONFIG_DIR"), fx_home() / "config", shipped]
     for place in places:
         if place and (path := Path(place) / name).is_file():
             return path
@@ -66,22 +74,24 @@ def config_file(name: str) -> Path:
 
 
 def load_configuration() -> Configuration:
-    """Read and validate the four files. Raises ConfigError naming file, key, value and remedy."""
+    """Read and validate the five files. Raises ConfigError naming file, key, value and remedy."""
     files = tuple(config_file(name) for name in ("instruments.yaml", "models.yaml", "gates.yaml", "data.yaml"))
-    return _load(tuple((path, path.stat().st_mtime_ns) for path in files))
+    tables = (config_file(table.FILE), SHIPPED / table.FILE)
+    return _load(tuple((path, path.stat().st_mtime_ns) for path in (*files, *tables)))
 
 
 @cache
 def _load(stamped: tuple[tuple[Path, int], ...]) -> Configuration:
-    (instruments, _), (models, _), (gates, _), (data, _) = stamped
-    instruments_file = _parse(instruments, InstrumentsFile)
-    entries, groups = by_instrument(_parse(models, ModelsFile), tuple(instruments_file.instruments), models)
+    (instruments, _), (models, _), (gates, _), (data, _), *_ = stamped
+    instruments_file = parse_file(instruments, InstrumentsFile)
+    entries, groups = by_instrument(parse_file(models, ModelsFile), tuple(instruments_file.instruments), models)
     configuration = Configuration.model_construct(
         instruments=instruments_file,
         models=entries,
         groups=groups,
-        gates=_parse(gates, GatesFile).root,
-        data=_parse(data, DataFile),
+        gates=parse_file(gates, GatesFile).root,
+        data=parse_file(data, DataFile),
+        automation=table.load_automation(),
     )
     check_sources(configuration.instruments, instruments)
     check_models(configuration, models, gates)
@@ -92,22 +102,29 @@ def _load(stamped: tuple[tuple[Path, int], ...]) -> Configuration:
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
-def _parse(path: Path, kind: type[Parsed]) -> Parsed:
+def read_tree(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader, shipped: Path = SHIPPED) -> dict[str, Any]:
+    """The mapping in a file. shipped: the folder of the one to start from. Raises ConfigError with file and remedy."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}. Mend the line named above.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}. Mend or replace the file.") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: empty, or not a mapping at the top. Start from {SHIPPED / path.name}.")
+        raise ConfigError(f"{path}: empty, or not a mapping at the top. Start from {shipped / path.name}.")
+    return raw
+
+
+def parse_file(path: Path, kind: type[Parsed], shipped: Path = SHIPPED) -> Parsed:
+    """A YAML file as what it must be. Raises ConfigError naming file, key, value and remedy."""
     try:
-        return kind.model_validate(raw)
+        return kind.model_validate(read_tree(path, shipped=shipped))
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(path, problem) for problem in error.errors())) from None
+        raise ConfigError("\n".join(explain(path, problem) for problem in error.errors())) from None
 
 
-def _explain(path: Path, problem: Any) -> str:
+def explain(path: Path, problem: Any) -> str:
+    """One mistake that pydantic found: file, key, value, remedy."""
     place = problem["loc"]
     if place[:1] == ("sources",):
         place = place[:2] + place[3:]  # pydantic puts the kind between a source's name and its key

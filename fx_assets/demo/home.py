@@ -33,6 +33,11 @@ ROLLOUT = {
     "hold_timeout_s": 60,
 }
 
+# One shocked session has to do where the shipped policy waits for a second one.
+MONITORING = {"drift": {"confirm_sessions": 1}}
+# Whoever looks around afterwards rolls the retrained version out by hand; elsewhere the platform does so by itself.
+AUTOMATION = {"rows": {"roll_out_promoted": {"enabled": False}}}
+
 
 def empty_home(home: Path) -> None:
     """Make an empty demo home. Raises FxError for a folder that holds something else than an earlier demo."""
@@ -75,12 +80,14 @@ def _drop_memory_store(home: Path) -> None:
 
 
 def _configure(home: Path) -> None:
-    """The shipped configuration with the short rollout."""
+    """The shipped configuration with the short rollout, retraining after one session, and rollouts by hand."""
     folder = home / "config"
     folder.mkdir()
     models = yaml.safe_load((SHIPPED / "models.yaml").read_text(encoding="utf-8"))
     models["defaults"]["rollout"] = ROLLOUT
-    (folder / "models.yaml").write_text(yaml.safe_dump(models, sort_keys=False), encoding="utf-8")
+    files = {"models.yaml": models, "monitoring.yaml": MONITORING, "automation.yaml": AUTOMATION}
+    for name, content in files.items():
+        (folder / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 class EventStore:

@@ -89,7 +89,7 @@ class Predictor:
         """What `save` gave. Raises ValueError for anything else."""
         try:
             stored = msgspec.msgpack.decode(raw, type=Stored)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise ValueError(f"{len(raw)} bytes are no stored model: {error}. Register the version again.") from None
         if stored.format != FORMAT:
             raise ValueError(f"model format {stored.format} is not {FORMAT}. Read it with the version that wrote it.")

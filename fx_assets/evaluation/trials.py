@@ -136,7 +136,7 @@ def _read(lake: Lake, paths: Iterable[str]) -> list[Entry]:
     for path, content in lake.store.read_all(paths).items():
         try:
             found += msgspec.json.decode(content, type=list[Entry])
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise ValueError(
                 f"{path}: no ledger of trials: {error}. Restore it; trials must not be forgotten."
             ) from None

@@ -7,7 +7,6 @@ import dagster as dg
 
 from fx_assets.configuration import Configuration
 from fx_assets.errors import MissingData, StoreError
-from fx_assets.failures import no_retry
 from fx_assets.feature_store.blobs import publish_blobs
 from fx_assets.feature_store.online import newest_rows, stored_online, write_newest
 from fx_assets.feature_store.parity import parity_problems, told
@@ -17,7 +16,7 @@ from fx_assets.lake import Lake
 from fx_assets.resources.home import HomeResource
 from fx_assets.runs.pools import DATABASE
 from fx_assets.schemas import views
-from fx_assets.tables import CODE_VERSION, OWNER, transient
+from fx_assets.tables import CODE_VERSION, OWNER, define_asset, transient
 
 GROUP = "feature_store"
 RECENT_SESSIONS = 8  # holds the blobs' history, holidays included
@@ -28,7 +27,7 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
     features, lifetimes = views(configuration), ttls(configuration)
     online_kind = configuration.data.feature_store.online
 
-    @dg.asset(
+    @define_asset(
         description="Entity, feature views and versioned feature services, applied to the feature registry.",
         deps=[dg.AssetDep(["gold", "features"], partition_mapping=dg.LastPartitionMapping())],
         group_name=GROUP,
@@ -47,7 +46,6 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
             )
         ],
     )
-    @no_retry()
     def feature_registry(home: HomeResource) -> dg.MaterializeResult:
         store = open_store(home.stores.home, configuration)
         services = apply(store, home.lake.root, configuration)
@@ -71,7 +69,7 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
             ],
         )
 
-    @dg.asset(
+    @define_asset(
         description="The newest features of each instrument in the online store, and the blobs the service reads.",
         deps=[
             "feature_registry",
@@ -86,7 +84,6 @@ def build(configuration: Configuration) -> Sequence[dg.AssetsDefinition]:
         freshness_policy=table_policy(configuration.data.sla("gold/features")),
         retry_policy=transient,
     )
-    @no_retry()
     def online_features(home: HomeResource) -> dg.MaterializeResult:
         store = open_store(home.stores.home, configuration)
         keys = home.lake.keys("gold/features")[-RECENT_SESSIONS:]

@@ -1,4 +1,4 @@
-"""The asset check `newest_bar`: evaluated after each run that makes its table, and by an hourly schedule.
+"""The asset check `newest_bar`: evaluated after each run that makes its table, and by the clock (hourly_freshness).
 
 A freshness policy looks at when any partition was made last; this check looks at the data: an hourly run that
 brings nothing new satisfies the one and not the other.
@@ -11,7 +11,6 @@ import dagster as dg
 
 from fx_assets.configuration import Configuration
 from fx_assets.freshness.newest import WATCHED, lag_table, table_lags
-from fx_assets.live.gated import while_open
 from fx_assets.resources.home import HomeResource
 from fx_serving.client import clock
 
@@ -48,10 +47,3 @@ def build_job() -> Any:
     return dg.define_asset_job(
         JOB, selection=dg.AssetSelection.checks(*keys), description="Is the newest data as new as the market?"
     )
-
-
-def build_schedule(configuration: Configuration, job: Any) -> dg.ScheduleDefinition:
-    """Hourly while a market is open."""
-
-    what = "Evaluates the freshness checks while the market of at least one instrument is open."
-    return while_open(configuration, "hourly_freshness", job, "7 * * * *", what)

@@ -6,6 +6,7 @@ for, would stay unseen behind a green light.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -14,7 +15,6 @@ from fx_assets.bronze.files import CANDLES, NEWS, Bronze
 from fx_assets.configuration import Configuration
 from fx_assets.inputs import BRONZE, table_inputs
 from fx_assets.lake import Lake
-from fx_assets.live.gated import while_open
 from fx_assets.resources.home import HomeResource
 from fx_assets.sessions import session_bounds
 from fx_serving.client.clock import now
@@ -74,17 +74,23 @@ def unmade(
 def failed_sessions(
     instance: dg.DagsterInstance, table: str, partitions: dg.TimeWindowPartitionsDefinition, keys: Sequence[str]
 ) -> list[str]:
-    """The sessions whose last run failed and that were not made since."""
-    from dagster._core.storage.partition_status_cache import AssetPartitionStatus
+    """The sessions whose last run failed and that were not made since, nor are being made."""
+    from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-    known = instance.get_status_by_partition(dg.AssetKey(table.split("/")), list(keys), partitions)
-    return [key for key, status in (known or {}).items() if status == AssetPartitionStatus.FAILED]
+    # As instance.get_status_by_partition, which asks of every session, and by its time; few have failed, or none.
+    known = get_and_update_asset_status_cache_value(instance, dg.AssetKey(table.split("/")), partitions)
+    if known is None:
+        return []
+    failed = set(known.deserialize_failed_partition_subsets(partitions).get_partition_keys())
+    if failed:
+        failed -= set(known.deserialize_in_progress_partition_subsets(partitions).get_partition_keys())
+    return [key for key in keys if key in failed]
 
 
 def build(
     configuration: Configuration, partitions: dg.TimeWindowPartitionsDefinition
-) -> tuple[dg.AssetChecksDefinition, dg.ScheduleDefinition]:
-    """The check of every table, and the schedule that evaluates it."""
+) -> tuple[dg.AssetChecksDefinition, Any]:
+    """The check of every table, and the job that evaluates it."""
     tables = [CANDLES, NEWS, *table_inputs(configuration)]
     description = "No session was left failed, and none is missing between those that were made."
     specs = [dg.AssetCheckSpec(CHECK, asset=table.split("/"), description=description) for table in tables]
@@ -111,10 +117,7 @@ def build(
                 },
             )
 
-    job = dg.define_asset_job(JOB, selection=dg.AssetSelection.checks(failed_partitions))
-
-    what = "Looks for sessions left failed or missing, four times a day while a market is open."
-    return failed_partitions, while_open(configuration, CHECK, job, "45 */6 * * *", what)
+    return failed_partitions, dg.define_asset_job(JOB, selection=dg.AssetSelection.checks(failed_partitions))
 
 
 def _listed(keys: Sequence[str]) -> str:

@@ -55,17 +55,23 @@ class State(msgspec.Struct, frozen=True):
     retried: bool = False
     # Whether the sources were asked for a bar that the stream should have brought, and it has brought none since.
     overdue: bool = False
+    # When the news sources were last asked (data clock): more rarely than those of candles.
+    news: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A run over the sessions first to last, or, where reason is empty, why there is none. state: for the next tick."""
+    """A run over the sessions first to last, or, where reason is empty, why there is none. state: for the next tick.
+
+    news: whether the news sources are asked too.
+    """
 
     state: State
     skip: str = ""
     reason: str = ""
     first: str = ""
     last: str = ""
+    news: bool = False
 
     @property
     def fetches(self) -> bool:
@@ -98,7 +104,7 @@ def decide(
         failed = False
     if not open_instruments(configuration, now):
         return _closed(configuration, now, state, failed)
-    all_week, due = configuration.all_week, timedelta(seconds=configuration.data.live.poll_seconds)
+    all_week, due = configuration.all_week, timedelta(seconds=configuration.poll_seconds)
     resting = failed and state.polled is not None and now - state.polled < due
     running, start = running_session(now, all_week), _first_session(configuration)
     if running < start:
@@ -125,6 +131,7 @@ def decide(
     else:
         wait = (state.polled + due - now).total_seconds()
         return Decision(state, skip=f"no newer bar by stream; the sources are asked again in {wait:.0f} s")
+    news = reason == SETTLE or (reason == POLL and _news_due(configuration, now, state))
     after = State(
         polled=state.polled if reason == STREAM else now,
         seen={**state.seen, **newer},
@@ -133,8 +140,15 @@ def decide(
         before=(state.settled, state.labelled) if reason == SETTLE else pending,
         retried=state.retried and reason != POLL,
         overdue=overdue or (state.overdue and not newer),
+        news=now if news else state.news,
     )
-    return Decision(after, reason=reason, first=first, last=running)
+    return Decision(after, reason=reason, first=first, last=running, news=news)
+
+
+def _news_due(configuration: Configuration, now: datetime, state: State) -> bool:
+    """Whether the time between two questions to the news sources (automation.yaml: rows.news) is over."""
+    rhythm = configuration.automation.row("news").every_seconds or 0
+    return state.news is None or now - state.news >= timedelta(seconds=rhythm)
 
 
 def _overdue(configuration: Configuration, now: datetime, state: State, streamed: Mapping[str, datetime]) -> bool:
@@ -171,7 +185,7 @@ def _closed(configuration: Configuration, now: datetime, state: State, failed: b
     """While every market is closed: nothing, but for the last candles soon after the close."""
     close = last_close(configuration, now, SETTLE_WITHIN)
     ready = None if close is None else close + SETTLE_AFTER
-    again = timedelta(seconds=configuration.data.live.poll_seconds)
+    again = timedelta(seconds=configuration.poll_seconds)
     asked = state.polled is not None and ready is not None and state.polled >= ready
     if failed and state.polled is not None and now - state.polled >= again:
         asked = False
@@ -186,8 +200,9 @@ def _closed(configuration: Configuration, now: datetime, state: State, failed: b
         return Decision(state, skip=closed_reason(configuration, now) or "")
     over = session_bounds(session)[1] <= now
     before = (state.settled, state.labelled)
-    after = msgspec.structs.replace(state, polled=now, settled=session if over else state.settled, before=before)
-    return Decision(after, reason=SETTLE, first=session, last=session)
+    settled = session if over else state.settled
+    after = msgspec.structs.replace(state, polled=now, news=now, settled=settled, before=before)
+    return Decision(after, reason=SETTLE, first=session, last=session, news=True)
 
 
 def _first_session(configuration: Configuration) -> str:

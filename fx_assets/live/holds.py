@@ -1,4 +1,4 @@
-"""What live runs leave alone: sessions that `fx backfill` holds back, and tables that would be built on them."""
+"""What the clock's and the live sensor's requests leave alone: tables that would be built on sessions held back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fx_assets.bronze.files import Bronze
 from fx_assets.configuration import Configuration
 from fx_assets.inputs import table_inputs
 from fx_assets.lake import lake_root
-from fx_assets.runs.backfill.held import TABLE, Held
+from fx_assets.quality.held import TABLE, Held
 from fx_assets.sessions import previous_session
 
 
@@ -21,11 +21,3 @@ def held_back(configuration: Configuration, home: Path, first: str, last: str) -
     for _ in range(max(source.before for source in made_of if source.table == TABLE)):
         first = previous_session(first, configuration.all_week)
     return sorted(session for session in held if first <= session <= last)
-
-
-def in_words(held: list[str]) -> str:
-    """Why a live run makes no tables."""
-    return (
-        f"silver/candles of {', '.join(held[:5])}{' and more' if len(held) > 5 else ''} is held back, because its week "
-        "shows that a clock is off; nothing is built on it. `fx backfill` says how to mend it"
-    )

@@ -37,5 +37,5 @@ def read_newest(home: Path) -> Newest | None:
     """The note; None where there is none, or none that can be read (a disk that was full)."""
     try:
         return msgspec.json.decode(newest_path(home).read_bytes(), type=Newest)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, ValueError):
         return None

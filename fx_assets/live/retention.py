@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from fx_assets.automation.table import sensor_options
 from fx_assets.configuration import Configuration
 from fx_assets.live.decide import POLL, STREAM
 
 TAG, REASON_TAG = "fx/live", "fx/live_reason"
-INTERVAL_S = 600
 # More than come in the interval, few enough that a tick is over soon.
 AT_ONCE = 60
 
@@ -34,9 +34,7 @@ def build_sensor(configuration: Configuration) -> dg.SensorDefinition:
     keep = timedelta(hours=configuration.data.live.keep_run_hours)
 
     @dg.sensor(
-        name="live_retention",
-        minimum_interval_seconds=INTERVAL_S,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        **sensor_options(configuration, "live_retention"),
         description="Deletes live runs of polls and streamed bars after "
         f"{configuration.data.live.keep_run_hours:g} hours; those that settle a session stay.",
     )

@@ -7,21 +7,22 @@ from typing import Any
 import dagster as dg
 import msgspec
 
+from fx_assets.automation.table import sensor_options
 from fx_assets.bronze.files import CANDLES, NEWS
 from fx_assets.configuration import Configuration
 from fx_assets.freshness.failed_partitions import CHECK as ALL_SESSIONS
 from fx_assets.inputs import table_inputs
 from fx_assets.live.decide import Decision, State, decide
-from fx_assets.live.holds import held_back, in_words
+from fx_assets.live.holds import held_back
 from fx_assets.live.newest import read_newest
 from fx_assets.live.retention import REASON_TAG, TAG
+from fx_assets.quality.held import in_words
 from fx_assets.runs.steps import ONLINE, TABLES
 from fx_serving.client import clock
 from fx_serving.client.home import Stores
 
 JOB = "live"
 REGISTRY = "feast/registry.db"
-INTERVAL_S = 10
 # A run of seconds that has shown nothing for so long is dead, whatever the instance says of it.
 DEAD_AFTER = timedelta(minutes=15)
 UNFINISHED = [
@@ -51,12 +52,10 @@ def build_sensor(configuration: Configuration, stores: Stores, job: Any) -> dg.S
     """Requests one run at a time."""
 
     @dg.sensor(
-        name="live",
+        **sensor_options(configuration, "live"),
         job=job,
-        minimum_interval_seconds=INTERVAL_S,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="While a market is open: makes the running session when a bar has come by stream, and every "
-        f"{configuration.data.live.poll_seconds} s from the sources; settles a session that has ended.",
+        f"{configuration.poll_seconds} s from the sources; settles a session that has ended.",
     )
     def live(context: dg.SensorEvaluationContext):
         if working := _unfinished(context.instance):
@@ -72,7 +71,8 @@ def build_sensor(configuration: Configuration, stores: Stores, job: Any) -> dg.S
             context.log.warning(in_words(held))
             if not decision.fetches:
                 return dg.SkipReason(in_words(held))
-        keys = (CANDLES, NEWS) if held else selection(decision, registered=(stores.home / REGISTRY).is_file())
+        fetched = (CANDLES, NEWS) if decision.news else (CANDLES,)
+        keys = fetched if held else selection(decision, registered=(stores.home / REGISTRY).is_file())
         request = _request(context, decision, keys)
         return dg.SensorResult(run_requests=[request], cursor=msgspec.json.encode(decision.state).decode())
 
@@ -110,7 +110,7 @@ def _checks(context: dg.SensorEvaluationContext) -> Iterable[dg.AssetCheckKey]:
 def selection(decision: Decision, registered: bool) -> Sequence[str]:
     """The assets of a run. What came by stream is in bronze already, and needs no new registry either."""
     if decision.fetches:
-        return [*TABLES, *ONLINE]
+        return [table for table in (*TABLES, *ONLINE) if decision.news or table != NEWS]
     tables = [table for table in TABLES if not table.startswith("bronze/")]
     return [*tables, *(key for key in ONLINE if not (registered and key == "feature_registry"))]
 

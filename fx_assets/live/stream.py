@@ -9,7 +9,6 @@ not write, is left to the candles that are fetched every poll_seconds; they win 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -28,6 +27,7 @@ from fx_assets.sources import SourceRefused
 from fx_assets.sources.oanda_bars import StreamBar, bars_frame
 from fx_assets.sources.oanda_stream import stream_bars
 from fx_assets.sources.options import Oanda
+from fx_serving.client import logs
 from fx_serving.client.clock import now
 from fx_serving.client.home import fx_home
 
@@ -104,7 +104,7 @@ def run_streams(configuration: Configuration, home: Path, stop: threading.Event)
         try:
             run_stream(configuration, name, writer, stop)
         except SourceRefused as refusal:
-            log.error("%s. Candles are fetched every %d s instead.", refusal, configuration.data.live.poll_seconds)
+            log.error("%s. Candles are fetched every %d s instead.", refusal, configuration.poll_seconds)
             codes.append(REFUSED)
         except Exception:
             log.exception("%s: the stream ended", name)
@@ -127,10 +127,7 @@ def _run(threads: Iterable[threading.Thread]) -> None:
 
 def main() -> int:
     """Exit code 0 when told to stop, FAILED or REFUSED when a stream ended by itself."""
-    level = os.environ.get("FX_LOG_LEVEL", "INFO").upper()
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s stream %(levelname)s %(name)s: %(message)s")
-    # It logs the address of every request, and that holds the account's number.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.setup("stream")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

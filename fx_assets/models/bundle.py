@@ -143,9 +143,9 @@ def _fill(folder: Path, configuration: Configuration, made: Champion, rows: pd.D
     }
     for name, content in files.items():
         atomic_write(folder / name, content)
-    rows.sample(min(REFERENCE_ROWS, len(rows)), random_state=entry.seed).sort_index().to_parquet(
-        folder / "reference.parquet", index=False
-    )
+    reference = rows.sample(min(REFERENCE_ROWS, len(rows)), random_state=entry.seed).sort_index()
+    answers = np.asarray(predictor.predict(reference[made.features].to_numpy(np.float32)), dtype=float)
+    reference.assign(prediction=answers).to_parquet(folder / "reference.parquet", index=False)
     if label.kind == "return":
         raise StoreError(f"{model}: a model of returns states no probability, and has no bundle. Use deploy: false.")
     positive, negative = OUTCOMES[label.kind]

@@ -4,17 +4,16 @@ They hold for the champion, which ages and can be moved while nothing is made: a
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
 from fx_assets.configuration import Configuration
-from fx_assets.live.gated import while_moving
 from fx_assets.models import promotion, registry
 from fx_assets.resources.home import HomeResource
 from fx_serving.client.clock import now, to_iso
 
 JOB = "champions"
-DAILY = "15 6 * * *"  # in the early morning of New York, when nothing else runs
 
 
 def build(configuration: Configuration) -> Sequence[dg.AssetChecksDefinition]:
@@ -22,16 +21,11 @@ def build(configuration: Configuration) -> Sequence[dg.AssetChecksDefinition]:
     return [check(model) for model in configuration.models.models for check in (_champion_check, _expiry_check)]
 
 
-def build_schedule(checks: Sequence[dg.AssetChecksDefinition]) -> dg.ScheduleDefinition:
-    """What evaluates the checks once a day, whether or not anything was promoted. checks: as `build` gives them."""
-    job = dg.define_asset_job(
+def build_job(checks: Sequence[dg.AssetChecksDefinition]) -> Any:
+    """What evaluates the checks, whether or not anything was promoted. checks: as `build` gives them."""
+    return dg.define_asset_job(
         JOB, selection=dg.AssetSelection.checks(*checks), description="Is each champion approved, and not too old?"
     )
-
-    def ask() -> dg.RunRequest:
-        return dg.RunRequest(run_key=JOB)
-
-    return while_moving(f"daily_{JOB}", job, DAILY, "Looks at every champion once a day.", ask)
 
 
 def _champion(home: HomeResource, model: str) -> registry.VersionRecord | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fx_assets.errors import StoreError
@@ -175,24 +176,41 @@ def _move(client: MlflowClient, log: PromotionLog, change: Change) -> Change:
 @contextmanager
 def _changing(stores: Stores, model: str) -> Iterator[tuple[MlflowClient, PromotionLog, str | None]]:
     """The registry, the log and the champion, with nobody else changing this model; a killed holder lets go."""
-    from filelock import FileLock, Timeout
-
     client, log = registry.open_registry(stores.home), PromotionLog(stores.home)
     folder = stores.home / "mlflow" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{model}.lock", timeout=LOCK_S)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise StoreError(
-            f"{model}: another process has been changing its champion for {LOCK_S:.0f} s. Wait for it, and try again."
-        ) from None
-    try:
+    with _locked(folder / f"{model}.lock"):
         champion = registry.version_with_alias(client, model, registry.CHAMPION)
         for change in log.changes(model):
             if change.outcome == "meant":  # its process died: the lock is ours
                 log.end(change, "done" if _happened(client, change, champion) else "undone")
         yield client, log, champion
+
+
+@contextmanager
+def no_changes(stores: Stores) -> Iterator[None]:
+    """Registry and log stand still together: no champion of any model changes meanwhile. Raises StoreError."""
+    with ExitStack() as held:
+        for path in sorted((stores.home / "mlflow" / "locks").glob("*.lock")):
+            held.enter_context(_locked(path))
+        yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else changes the champion of the model that the lock is named after."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=LOCK_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreError(
+            f"{path.stem}: another process has been changing its champion for {LOCK_S:.0f} s. Wait for it, and try "
+            "again."
+        ) from None
+    try:
+        yield
     finally:
         lock.release()
 

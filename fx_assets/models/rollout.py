@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from fx_serving.client.home import Stores
-from fx_serving.client.http import ServiceError, ServiceUnreachable, ServingClient
+from fx_serving.client.http import FINISHED, ServiceError, ServiceUnreachable, ServingClient
 
 DEFAULT_URL = "http://127.0.0.1:8700"
 
@@ -24,7 +24,7 @@ def service_url(stores: Stores) -> str:
         return url
     try:
         return msgspec.json.decode(stores.address.read_bytes())["url"]
-    except (FileNotFoundError, msgspec.DecodeError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError):
         return DEFAULT_URL
 
 
@@ -33,17 +33,39 @@ def ask_for_rollout(
 ) -> dict[str, Any]:
     """Start a rollout and return the service's record of it at once; the same request_id again starts no second one.
 
-    Raises NoService when nobody answers, ServiceError when the service refuses.
+    Where the version is being rolled out or deployed already (the run that asked for it was killed, say), the rollout
+    that does or did so. Raises NoService when nobody answers, ServiceError when the service refuses.
     """
     url = service_url(stores)
     with ServingClient(url) as client:
         try:
-            return client.start_rollout(model, version, dict(policy) or None, request_id=request_id)
+            try:
+                return client.start_rollout(model, version, dict(policy) or None, request_id=request_id)
+            except ServiceError as refused:
+                if refused.status == 409 and (known := _in_force(client, model, version)):
+                    return known
+                raise
         except ServiceUnreachable as error:
             raise NoService(
                 f"{model} version {version} is promoted but not deployed: no deployment service at {url} ({error}). "
                 "Start it with `fx up` and materialize this asset again."
             ) from None
+
+
+def _in_force(client: ServingClient, model: str, version: str) -> dict[str, Any] | None:
+    """The rollout of this version that runs, or else the one that deployed it; None without one."""
+    found = [one for one in client.rollouts(model) if one["version"] == version and deploys(one)]
+    running = [one for one in found if one["state"] not in FINISHED]
+    if running:
+        return running[0]
+    blue = (client.traffic()["models"].get(model) or {}).get("blue") or {}
+    deployed = [one for one in found if one["state"] == "succeeded" and blue.get("version") == version]
+    return next(iter(deployed), None)
+
+
+def deploys(rollout: Mapping[str, Any]) -> bool:
+    """Whether it ends with its version deployed if all goes well; an experiment or a dry run does not."""
+    return rollout["kind"] == "canary" and not rollout["dry_run"]
 
 
 def step_table(rollout: Mapping[str, Any]) -> str:
@@ -58,4 +80,4 @@ def step_table(rollout: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-__all__ = ["NoService", "ServiceError", "ask_for_rollout", "service_url", "step_table"]
+__all__ = ["FINISHED", "NoService", "ServiceError", "ask_for_rollout", "deploys", "service_url", "step_table"]

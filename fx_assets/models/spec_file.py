@@ -63,7 +63,7 @@ def load(raw: bytes, where: str = "spec.json") -> Spec:
     """What `save` wrote. Raises StoreError naming `where`."""
     try:
         return msgspec.json.decode(raw, type=Spec)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise StoreError(
             f"{where}: {error}. It was written by another version of the platform; use that one, or train again."
         ) from None

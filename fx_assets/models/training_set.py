@@ -66,7 +66,7 @@ def read_origin(lake: Lake, model: str, session: str, training_set_hash: str) ->
     """The origin of a training set. Raises MissingData when it is of other rows, or not there."""
     try:
         origin = msgspec.json.decode(lake.store.read(_origin_path(model, session)), type=Origin)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):
         origin = None
     if origin is None or origin.training_set_hash != training_set_hash:
         raise MissingData(

@@ -64,7 +64,7 @@ def claim(home: Path) -> None:
     try:
         pid = msgspec.json.decode(path.read_bytes())["pid"]
         os.kill(pid, 0)
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return
     raise FxError(f"{path}: fx practice runs on this home already (process {pid}). Stop it, or name another --home.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,8 @@ from itertools import combinations
 import numpy as np
 
 from fx_assets.configuration import Configuration, Quality
+
+_TELLS_ONLY = {"min_completeness"}  # decides what a check says, and of no candle
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,17 @@ class Market:
         listed = tuple(
             Listed(symbol, i.minutes, i.calendar, i.typical_spread) for symbol, i in file.instruments.items()
         )
-        names = {name for i in file.instruments.values() for name in i.sources}
-        shares = {name: file.source(name).max_bad_share for name in sorted(names)}
+        # Also of a source that no instrument lists: what it answered, or what was imported, is in bronze still.
+        shares = {name: options.max_bad_share for name, options in file.sources.items()}
         return cls(listed, configuration.data.quality, shares, all_week=configuration.all_week)
+
+    @property
+    def setting(self) -> str:
+        """Everything that decides which candles are believed: another string means that it may be others."""
+        limits = {k: v for k, v in self.limits.model_dump().items() if k not in _TELLS_ONLY}
+        shares = {name: share for name, share in self.bad_shares.items() if share != self.default_bad_share}
+        listed = sorted((i.symbol, i.minutes, i.calendar, i.typical_spread) for i in self.instruments)
+        return json.dumps([listed, limits, shares], sort_keys=True)
 
     def max_bad_share(self, source: str) -> float:
         """Of a row's source, such as `oanda`, `oanda_stream` (its pricing stream) or `import:EURUSD.csv`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -24,12 +25,12 @@ class RunReport:
     candles: int = 0
     findings: list[pd.DataFrame] = field(default_factory=list)
     problems: dict[str, list[str]] = field(default_factory=dict)
-    sessions: int = 0
+    keys: list[str] = field(default_factory=list)
     _weeks: dict[tuple[int, str], Agreement] = field(default_factory=dict)
 
     def add(self, keys: list[str], screened: Screened) -> None:
         """Take in a chunk."""
-        self.sessions += len(keys)
+        self.keys += keys
         self.candles += screened.candles
         self.problems.update(screened.problems)
         if len(screened.findings):
@@ -50,12 +51,18 @@ class RunReport:
 
     def week_shifts(self) -> list[str]:
         """Clocks that a whole week shows to be off, in words: more bars tell more than one session's."""
-        told = []
+        return [shift_words(shift, self.market, week) for week, shift in self._shifts()]
+
+    def shifted_weeks(self) -> list[list[str]]:
+        """The sessions of this run in each week that shows a clock to be off."""
+        weeks = sorted({week for week, _ in self._shifts()})
+        return [[key for key in self.keys if week_of(key) == week] for week in weeks]
+
+    def _shifts(self) -> Iterator[tuple[str, Shift]]:
         for (_, week), agreement in sorted(self._weeks.items()):
             for shift in agreement.shifts(len(self.market.symbols)):
                 if abs(shift.minutes) > self.market.limits.max_clock_offset_minutes:
-                    told.append(shift_words(shift, self.market, week))
-        return told
+                    yield week, shift
 
 
 def shift_words(shift: Shift, market: Market, week: str) -> str:

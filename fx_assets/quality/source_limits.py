@@ -36,9 +36,9 @@ class Verdict:
         return (
             f"{symbol}, session {key}: {self.bad} of {self.candles} candles of source {source} are bad "
             f"({self.bad / self.candles:.1%}, limit {self.limit:.1%}): {told}. "
-            f"Look at them with `fx quality --from {key} --to {key}`; fetch or import the session again, put another "
-            f"source first in instruments.yaml, or raise sources.{entry}.max_bad_share there; then run "
-            f"`fx backfill --force --from {key} --to {key}`."
+            f"Look at them with `fx quality --from {key} --to {key}`; then fetch the session again with "
+            f"`fx backfill --force --from {key} --to {key}`, where another source may be first in instruments.yaml; or "
+            f"import it again, or raise sources.{entry}.max_bad_share there, and run `fx backfill`."
         )
 
 

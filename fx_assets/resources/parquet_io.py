@@ -17,6 +17,8 @@ from fx_assets.inputs import Input
 from fx_assets.lake import Lake
 from fx_assets.lineage import Stamp
 from fx_assets.partitions import AHEAD, LOOKBACK, SETTING, with_neighbours
+from fx_assets.quality.held import TABLE as HELD
+from fx_assets.quality.held import Held, in_words
 from fx_assets.schemas import Schema
 from fx_assets.tables.produce import Staged
 from fx_assets.tables.reader import TableReader
@@ -29,8 +31,10 @@ class ParquetIOManager(dg.IOManager):
     one by its annotation, else one frame over all keys.
     """
 
-    def __init__(self, lake: Lake, schemas: Mapping[str, Schema], prefix: str = ""):
+    def __init__(self, lake: Lake, schemas: Mapping[str, Schema], prefix: str = "", held: Held | None = None):
+        """held: the sessions of HELD that nothing may be built on, beside those whose stamps say so."""
         self.lake = lake
+        self.held = held
         self.schemas = schemas
         self.prefix = prefix
 
@@ -60,6 +64,7 @@ class ParquetIOManager(dg.IOManager):
         keys = with_neighbours(own, every, metadata)
         stamps = self.lake.stamps(table, keys)
         self._refuse(table, own, stamps)
+        self._refuse_held(table, keys)
         self._tell(context, table, keys, stamps)
         source = Input(table, metadata.get(LOOKBACK, 0), metadata.get(AHEAD, 0), metadata.get(SETTING, ""))
         schema = self.schemas.get(table) or Schema(table, "", ())
@@ -81,6 +86,11 @@ class ParquetIOManager(dg.IOManager):
                 f"built on it. {first}: {'; '.join(bad[first])}. Mend the source, fetch it again, and run "
                 f"`fx backfill --from {first} --to {list(bad)[-1]}`; or leave these sessions out."
             )
+
+    def _refuse_held(self, table: str, keys: Sequence[str]) -> None:
+        """Neither own sessions nor neighbours may be held back: what is wrong with them is in the rows."""
+        if self.held is not None and table == HELD and (found := self.held.sessions() & set(keys)):
+            raise DataError(in_words(sorted(found)))
 
     def _tell(
         self, context: dg.InputContext, table: str, keys: Sequence[str], stamps: Mapping[str, Stamp | None]

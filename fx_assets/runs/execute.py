@@ -1,6 +1,6 @@
 """The child: executes planned runs, one after another, on the instance of DAGSTER_HOME, and reports on stdout.
 
-    python -m fx_assets.runs.execute < plans.jsonl
+    python -m fx_assets.runs < plans.jsonl
 
 They are ordinary Dagster runs: the UI shows them, with their events and logs.
 """
@@ -100,7 +100,7 @@ class _ProgressHandler(logging.Handler):
             check = event.asset_check_evaluation_data
             name = f"{'/'.join(check.asset_key.path)}: {check.check_name}"
             told = f"{name} ({check.description})" if check.description else name
-            _report(RunEvent(kind="check_failed", run=self.number, check=name, text=told))
+            _report(RunEvent(kind="check_failed", run=self.number, text=told))
 
     def measured(self, run_seconds: float) -> dict[str, timings.Measurement]:
         """Seconds and partitions by table; a step that makes several tables is shared among them."""
@@ -204,12 +204,3 @@ def main() -> int:
                     return 1
                 first = False
     return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # between two runs; during one Dagster marks the run as failed
-        # What a reader that is gone did not take would be tried again at the exit, and change the exit code.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(INTERRUPTED)

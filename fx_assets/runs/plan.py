@@ -25,8 +25,7 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What the child reports, one JSON line each.
 
     kind: started | materialized | check_failed | step_done | log | finished. asset and partition where they apply,
-    rows of a partition that was materialized; check as "table: name" on check_failed; text for people; ok and run_id on
-    finished.
+    rows of a partition that was materialized; text for people; ok and run_id on finished.
     """
 
     kind: str
@@ -35,7 +34,6 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
     partition: str | None = None
     rows: int | None = None
     seconds: float | None = None
-    check: str | None = None
     text: str | None = None
     run_id: str | None = None
     ok: bool | None = None

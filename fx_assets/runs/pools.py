@@ -7,7 +7,7 @@ say what holds for pools without a limit of their own, so the limits are put int
 
 import dagster as dg
 
-API, DATABASE, HEAVY = "api", "database", "heavy"
+API, DATABASE, HEAVY, TRADING = "api", "database", "heavy", "trading"
 LIMITS = {
     # Fetches from brokers and news services: one long backfill must not keep live data waiting. How much one service
     # is asked is its rate limiter's business.
@@ -16,6 +16,8 @@ LIMITS = {
     DATABASE: 1,
     # Training sets and training: each takes the memory that one machine has to spare.
     HEAVY: 1,
+    # Paper trading: a second run would only be refused by its ledger, bar by bar.
+    TRADING: 1,
 }
 
 

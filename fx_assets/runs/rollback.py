@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import groupby
 
@@ -11,6 +11,7 @@ from fx_assets.configuration import Configuration
 from fx_assets.errors import ConfigError
 from fx_assets.inputs import table_inputs
 from fx_assets.lake import Lake
+from fx_assets.quality.held import TABLE as HELD
 from fx_assets.runs.plan import PlannedRun
 from fx_assets.runs.steps import TABLES
 from fx_assets.storage import Store
@@ -57,10 +58,22 @@ def rollback_run(
     return PlannedRun(assets=FROM_BRONZE, first=chosen[0], last=chosen[-1], tags=TAGS)
 
 
-def rest_of_rollback(lake: Lake, first: PlannedRun) -> tuple[list[PlannedRun], list[str]]:
-    """What follows the first run: a run over each stretch of its sessions without problems; and the other sessions."""
+def rest_of_rollback(
+    lake: Lake, configuration: Configuration, first: PlannedRun, held: Collection[str]
+) -> tuple[list[PlannedRun], list[str]]:
+    """What follows the first run: a run over each stretch of its sessions that may be built on; and the other sessions.
+
+    held: sessions whose week shows that a clock was wrong as of then; nothing that looks back or ahead at them is made.
+    """
     stamps = lake.stamps("silver/candles")
-    keys = [key for key in sorted(stamps) if str(first.first) <= key <= str(first.last)]
-    blocked = [key for key in keys if (stamp := stamps[key]) is not None and stamp.problems]
+    made = sorted(stamps)
+    blocked = {key for key in made if (stamp := stamps[key]) is not None and stamp.problems}
+    looking = [i for inputs in table_inputs(configuration).values() for i in inputs.values() if i.table == HELD]
+    before, ahead = max(i.before for i in looking), max(i.ahead for i in looking)
+    for at in (at for at, key in enumerate(made) if key in held):
+        blocked.update(made[max(0, at - ahead) : at + before + 1])
+    keys = [key for key in made if str(first.first) <= key <= str(first.last)]
     stretches = [list(part) for good, part in groupby(keys, lambda key: key not in blocked) if good]
-    return [PlannedRun(assets=REST, first=part[0], last=part[-1], tags=TAGS) for part in stretches], blocked
+    return [PlannedRun(assets=REST, first=part[0], last=part[-1], tags=TAGS) for part in stretches], sorted(
+        blocked & set(keys)
+    )

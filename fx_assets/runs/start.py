@@ -14,6 +14,8 @@ import msgspec
 from fx_assets.errors import FxError
 from fx_assets.runs.plan import PlannedRun, RunEvent
 from fx_assets.storage.room import check_room
+from fx_serving.client import logs
+from fx_serving.client.log_capture import Capture
 
 
 class RunFailed(FxError):
@@ -23,7 +25,7 @@ class RunFailed(FxError):
 class RunProcess:
     """A child that executes planned runs; it is kept for further ones, since its start takes seconds.
 
-    environment: as stack.environment makes it. log: where the child's stderr goes, appended. Used in a `with`; the
+    environment: as stack.environment makes it. log: where the child's stderr goes (docs/logs.md). Used in a `with`; the
     child starts with the first run, and ends with the block, with a run that fails, and when this process ends.
     """
 
@@ -56,12 +58,14 @@ class RunProcess:
                 child.stdin.write(msgspec.json.encode(list(plans)) + b"\n")
                 child.stdin.flush()
             while failed is None and len(run_ids) < len(plans) and (line := child.stdout.readline()):
-                with contextlib.suppress(msgspec.DecodeError):  # a library that prints is not an event
+                try:
                     event = msgspec.json.decode(line, type=RunEvent)
-                    on_event(event)
-                    if event.kind == "finished":
-                        run_ids.append(event.run_id or "")
-                        failed = failed if event.ok else event
+                except ValueError:  # a library that prints is not an event
+                    continue
+                on_event(event)
+                if event.kind == "finished":
+                    run_ids.append(event.run_id or "")
+                    failed = failed if event.ok else event
         except BaseException:
             child.terminate()
             self._end()
@@ -75,20 +79,22 @@ class RunProcess:
         raise RunFailed(f"the run process ended with code {code}. The whole log: {self.log}")
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        errors = self._open.enter_context(self.log.open("ab"))
-        return self._open.enter_context(
+        capture = Capture(self.log)
+        self._open.callback(capture.finish)
+        child = self._open.enter_context(
             subprocess.Popen(
-                [sys.executable, "-m", "fx_assets.runs.execute"],
+                [sys.executable, "-m", "fx_assets.runs"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=errors,
-                env={**os.environ, **self.environment},
+                stderr=capture.output,
+                env={**os.environ, **self.environment, logs.FORMAT: "json"},
                 # Ctrl-C reaches this process only, which then interrupts the child once: a second interrupt would hit
                 # the child while it marks its run as failed.
                 start_new_session=True,
             )
         )
+        capture.begin()
+        return child
 
     def _end(self) -> int | None:
         """Close the pipes, at which the child ends, and wait for that; returns its exit code."""

@@ -33,7 +33,7 @@ def read(home: Path) -> Timings:
     """What was measured; nothing where the file is not there or not ours (it is only good for estimates)."""
     try:
         return msgspec.json.decode(path(home).read_bytes(), type=Timings)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):
         return {}
 
 

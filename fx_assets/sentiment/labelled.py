@@ -123,7 +123,7 @@ def _from_json(path: Path, lines: list[str]) -> Any:
     for number, line in enumerate(lines, start=1):
         try:
             rows.append(msgspec.json.decode(line, type=dict[str, Any]))
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise DataError(
                 f"{path}: row {number}: is no JSON object ({error}). Write one object on each line."
             ) from None

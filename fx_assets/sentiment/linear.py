@@ -144,7 +144,7 @@ def load_linear(path: Path) -> LinearScorer:
         sizes = [len(names) for names in model.names]
         sound = len(sizes) == len(BLOCKS) and sizes == [len(s) for s in scales] and sum(sizes) == len(model.weights)
         sound = sound and len(model.offsets) == len(LABELS) and bool(np.isfinite(model.weights).all())
-    except (msgspec.DecodeError, ValueError):
+    except ValueError:
         sound, model = False, None
     if not sound or model is None:
         raise DataError(f"{path}: the content is no usable model. {remedy}")

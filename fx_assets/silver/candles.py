@@ -12,6 +12,7 @@ import dagster as dg
 from fx_assets.bronze.changes import LATE, corrections
 from fx_assets.configuration import Configuration
 from fx_assets.quality.findings import CHECKS, NOTED
+from fx_assets.quality.held import Held
 from fx_assets.quality.market import Market
 from fx_assets.quality.report import WORST, RunReport, arrived_nothing, of_check, worst_table
 from fx_assets.quality.screen import screen
@@ -68,6 +69,8 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
             )
 
         results = tables.produce_all(context, (CANDLES, QUARANTINE), compute, [fetched])
+        # Before the tables are shown: what a week says of its clocks is in no file.
+        Held(home.stores.home, home.bronze, configuration).judge(fetched.contents, report.shifted_weeks())
         made = results[CANDLES]
         results[CANDLES] = made._replace(check_results=[*(made.check_results or ()), *check_results(report)])
         return tuple(results.values())

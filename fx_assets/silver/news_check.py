@@ -4,11 +4,11 @@ It needs months of both, so it looks at the newest sessions there are and not at
 whose clock is off is mended by its options, and nothing is fetched again for it.
 """
 
+from typing import Any
+
 import dagster as dg
 
-from fx_assets.configuration import Configuration
 from fx_assets.lake import Lake
-from fx_assets.live.gated import while_open
 from fx_assets.quality.news_clock import NewsClock, news_clocks
 from fx_assets.resources.home import HomeResource
 
@@ -18,8 +18,8 @@ NEWS, CANDLES = "silver/news_sentiment", "silver/candles"
 SESSIONS = 260  # about a year
 
 
-def build(configuration: Configuration) -> tuple[dg.AssetChecksDefinition, dg.ScheduleDefinition]:
-    """The check, and the schedule that evaluates it once a week."""
+def build() -> tuple[dg.AssetChecksDefinition, Any]:
+    """The check, and the job that evaluates it."""
 
     @dg.asset_check(
         asset=NEWS.split("/"), name=CHECK, description="Bursts of headlines fall into the hours in which prices move."
@@ -34,10 +34,7 @@ def build(configuration: Configuration) -> tuple[dg.AssetChecksDefinition, dg.Sc
             metadata={"verdicts": [clock.words for clock in found] or ["no headlines yet"]},
         )
 
-    job = dg.define_asset_job(JOB, selection=dg.AssetSelection.checks(news_clock))
-    return news_clock, while_open(
-        configuration, JOB, job, "30 16 * * 5", "Before the week's close: are headlines on time?"
-    )
+    return news_clock, dg.define_asset_job(JOB, selection=dg.AssetSelection.checks(news_clock))
 
 
 def newest_clocks(lake: Lake, first: str | None = None, last: str | None = None) -> list[NewsClock]:

@@ -6,6 +6,8 @@ it is used. Nothing is repaired silently.
 
 from __future__ import annotations
 
+import codecs
+import csv
 import gzip
 import io
 import zlib
@@ -93,17 +95,22 @@ def read_rows(path: Path) -> pd.DataFrame:
 def _read_csv(content: bytes) -> pd.DataFrame:
     # Blank lines are read too, so that the row numbers stay those of an editor. The last bit of a price counts.
     frame = pd.read_csv(io.BytesIO(content), skip_blank_lines=False, float_precision="round_trip", index_col=False)
+    # As they are: pandas would tell two columns of one name apart, and the first would be taken for the only one.
+    names = next(csv.reader([io.TextIOWrapper(io.BytesIO(content), "utf-8-sig").readline()]), [])
+    if len(names) == len(frame.columns):
+        frame.columns = [name or column for name, column in zip(names, frame.columns, strict=True)]
     frame.index = frame.index + 2
     return frame.dropna(how="all")
 
 
 def _read_ndjson(content: bytes) -> pd.DataFrame:
+    content = content.removeprefix(codecs.BOM_UTF8)
     lines = [(n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
     records = []
     for number, line in lines:
         try:
             records.append(msgspec.json.decode(line, type=dict[str, Any]))
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise ValueError(f"row {number}: {error}") from None
     return pd.DataFrame.from_records(records, index=[number for number, _ in lines])
 

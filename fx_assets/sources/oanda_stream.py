@@ -106,7 +106,7 @@ class PricingStream:
         """Bars that one line of the stream closes. A line that cannot be read cuts the running bars."""
         try:
             message = _decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             log.warning("%s: a line of the stream cannot be read (%s); running bars are left out", self.name, error)
             self._cut()
             return []
@@ -194,7 +194,7 @@ class PricingStream:
             return
         try:
             offset = _decoder.decode(line).time - self._clock().timestamp()
-        except msgspec.DecodeError:
+        except ValueError:
             return  # feed() says so
         if abs(offset) > MAX_CLOCK_OFFSET_S:
             raise session.error(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import io
+import re
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,14 @@ from fx_assets.sources import news_content
 from fx_assets.sources.http import HttpSession
 from fx_assets.sources.options import Rss
 from fx_serving.client import clock
+
+_ZONE = re.compile(r"[\d\s]([A-Za-z]{2,5})\s*$")  # the name of a zone at the end of a date
+# Those that feedparser knows, and the hours from UTC of further ones whose names mean one zone only in news.
+_KNOWN = {"ut", "utc", "gmt", "met", "mest"} | {f"{region}{kind}" for region in "aecmp" for kind in ("t", "st", "dt")}
+_HOURS = {
+    **{"WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "MSK": 3, "SAST": 2},
+    **{"HKT": 8, "SGT": 8, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13},
+}
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,16 @@ def parse(content: bytes, publisher: str) -> list[Entry] | None:
 
 
 def _published(entry: Any) -> pd.Timestamp | None:
-    """feedparser turns every date form it knows into UTC."""
-    given = entry.get("published_parsed") or entry.get("updated_parsed")
-    return pd.Timestamp(calendar.timegm(given), unit="s", tz="UTC") if given else None
+    """feedparser turns every date form it knows into UTC, and takes zones that it does not know for UTC. These are
+    looked up here; a name that means several zones, or none, leaves the entry without a date.
+    """
+    name = "published" if entry.get("published_parsed") else "updated"
+    given = entry.get(f"{name}_parsed")
+    if not given:
+        return None
+    hours = 0.0
+    if (zone := _ZONE.search(str(entry.get(name) or ""))) and zone[1].lower() not in _KNOWN:
+        if zone[1].upper() not in _HOURS:
+            return None
+        hours = _HOURS[zone[1].upper()]
+    return pd.Timestamp(calendar.timegm(given), unit="s", tz="UTC") - pd.Timedelta(hours=hours)

@@ -9,15 +9,18 @@ from pathlib import Path
 from fx_assets.configuration import Configuration
 from fx_assets.errors import FxError
 from fx_assets.stack.practice import running_practice
+from fx_serving.client.files import atomic_write
 from fx_serving.client.home import fx_home
 
 ROOT = Path(__file__).parents[2]
 INSTANCE = ROOT / "deploy" / "dagster.yaml"
 WORKSPACE = ROOT / "workspace.yaml"
+# What an instance file of an earlier version lacks: who writes runs.log, and who launches runs.
+ADDED = ("python_logs", "run_launcher")
 
 
 def dagster_home(home: Path) -> Path:
-    """Dagster's folder below a home, with the instance configuration in place."""
+    """Dagster's folder below a home, with the instance configuration in place; one that is there is kept."""
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "dagster.yaml"
@@ -25,7 +28,28 @@ def dagster_home(home: Path) -> Path:
         if not INSTANCE.exists():
             raise FxError(f"{INSTANCE}: not found. Run fx from a checkout of the project, installed with `make venv`.")
         shutil.copyfile(INSTANCE, target)
+    elif INSTANCE.exists():
+        _complete(target)
     return folder
+
+
+def _complete(target: Path) -> None:
+    """Give an earlier version's instance file the sections that it lacks; the rest, and what is its own, stays."""
+    import yaml
+
+    try:
+        text = target.read_text(encoding="utf-8")
+        before = yaml.safe_load(text) or {}
+        if not isinstance(before, dict):
+            return
+        shipped = INSTANCE.read_text(encoding="utf-8")
+        lacking = [name for name in ADDED if name not in before]
+        sections = [part.strip() for name in lacking for part in shipped.split("\n\n") if part.startswith(f"{name}:")]
+        whole = "\n\n".join([text.rstrip(), *sections]) + "\n"
+        if sections and yaml.safe_load(whole) == before | {name: yaml.safe_load(shipped)[name] for name in lacking}:
+            atomic_write(target, whole.encode())
+    except (OSError, ValueError, yaml.YAMLError):
+        return  # Dagster says what is wrong with a file that cannot be used
 
 
 def replay_clock(configuration: Configuration) -> str | None:
@@ -73,6 +97,7 @@ def environment(home: Path, configuration: Configuration, serving_url: str | Non
         "FEAST_USAGE": "False",
         "OMP_WAIT_POLICY": "PASSIVE",
         "MPLBACKEND": "Agg",
+        "FX_LOG_DAYS": f"{configuration.automation.clean_up.logs_days:g}",
         # Beta notices of pinned libraries would bury what matters in the logs.
         "PYTHONWARNINGS": "ignore",
     }

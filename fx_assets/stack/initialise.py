@@ -1,4 +1,4 @@
-"""Creating Dagster's SQLite files of a home, once, before several processes open them.
+"""Creating Dagster's SQLite files of a home, once, before several processes open them, and ending runs left there.
 
     python -m fx_assets.stack.initialise
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock
+
+from fx_assets.runs.dead import close_dead_runs
 
 LOCK = ".initialise.lock"
 
@@ -27,4 +29,5 @@ def open_instance() -> dg.DagsterInstance:
 
 
 if __name__ == "__main__":
-    open_instance()
+    # What the platform before this one left undone must not count as work under way.
+    close_dead_runs(open_instance())

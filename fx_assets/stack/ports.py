@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import dataclass
 
 from fx_assets.errors import FxError
 
@@ -17,8 +18,22 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Who listens on a port. told: in words, such as "python (process 4711)". pid: None for another user's process."""
+
+    told: str
+    pid: int | None = None
+
+
 def holder(port: int) -> str | None:
-    """Who listens on a port, such as "python (process 4711)"; None when it is free.
+    """Who listens on a port, in words; None when it is free. Raises FxError as `listener` does."""
+    found = listener(port)
+    return None if found is None else found.told
+
+
+def listener(port: int) -> Listener | None:
+    """Who listens on a port; None when it is free.
 
     Raises FxError for a port that this user may not listen on.
     """
@@ -33,17 +48,18 @@ def holder(port: int) -> str | None:
     return None
 
 
-def _listener(port: int) -> str:
+def _listener(port: int) -> Listener:
     import psutil
 
     try:
         for connection in psutil.net_connections("tcp"):
             local = connection.laddr
             if connection.status == psutil.CONN_LISTEN and local and local[1] == port and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+                told = f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+                return Listener(told, connection.pid)
     except psutil.Error:
         pass
-    return "another user's process"
+    return Listener("another user's process")
 
 
 def require_free(port: int, what: str, option: str) -> None:

@@ -42,7 +42,7 @@ def running_practice(home: Path) -> Practice | None:
         practice = msgspec.json.decode(path.read_bytes(), type=Practice)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise FxError(f"{path}: {error}. Remove it, and start fx practice again.") from None
     return practice if _alive(practice.pid) else None
 

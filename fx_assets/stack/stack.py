@@ -1,5 +1,5 @@
-"""The platform's services for one home: Dagster (UI, daemon, code servers), the deployment service, MLflow's UI, and
-the pricing stream where a source has one.
+"""The platform's services for one home: Dagster (UI, daemon, code servers), the deployment service, MLflow's UI, the
+pricing stream where a source has one, and helpers without which the platform goes on (report service, exporter).
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from pathlib import Path
 from fx_assets.configuration import Configuration
 from fx_assets.errors import FxError
 from fx_assets.live.streams import streamed
+from fx_assets.stack import addresses
 from fx_assets.stack.environment import ROOT, WORKSPACE, environment
 from fx_assets.stack.ports import LOOPBACK
 from fx_assets.stack.process import Process
 from fx_assets.stack.supervised import Supervised
 from fx_assets.storage.room import check_room
+from fx_serving.client import databases
+from fx_serving.client.home import Stores
 
 STREAM_REFUSED = 3  # exit code of fx_assets.live.stream, which is too heavy to be imported here
 READY_S = 90.0
@@ -33,6 +36,8 @@ class Ports:
     dagster: int | None = 3000
     serving: int | None = 8700
     mlflow: int | None = 5000
+    reports: int | None = None
+    exporter: int | None = None
 
 
 @dataclass
@@ -44,11 +49,19 @@ class Stack:
     ports: Ports
     processes: list[Process] = field(default_factory=list)
     stream: Supervised | None = None
+    helpers: list[Supervised] = field(default_factory=list)
+    repairs: list[databases.Repair] = field(default_factory=list)
 
     @property
     def addresses(self) -> dict[str, str]:
         """Address by service."""
-        named = {"Dagster UI": self.ports.dagster, "predictions": self.ports.serving, "MLflow": self.ports.mlflow}
+        named = {
+            "Dagster UI": self.ports.dagster,
+            "predictions": self.ports.serving,
+            "MLflow": self.ports.mlflow,
+            "reports": self.ports.reports,
+            "metrics": self.ports.exporter,
+        }
         return {name: f"http://{LOOPBACK}:{port}" for name, port in named.items() if port is not None}
 
     @property
@@ -65,13 +78,17 @@ class Stack:
                 stopping.callback(process.stop)
             if self.stream is not None:
                 stopping.callback(self.stream.stop)
+            for helper in self.helpers:
+                stopping.callback(helper.stop)
 
     def start(self, on_start: Callable[[str], None] = lambda name: None) -> None:
-        """Start everything at once; `wait_ready` waits for the answers.
+        """Start everything at once; `wait_ready` waits for the answers. `repairs`: damaged files, mended first.
 
         Raises StoreError when the home's disk cannot take anything, FxError when Dagster cannot open its databases.
         """
         check_room(self.home)
+        addresses.write(self.home, self.addresses)
+        self.repairs = databases.repair(Stores(self.home), databases.PLATFORM)  # before anything opens them
         if self.ports.serving is not None:
             on_start("deployment service")
             self._start("serving", ["fx_serving.cli", "serve", "--port", str(self.ports.serving)])
@@ -86,6 +103,12 @@ class Stack:
         if self.ports.mlflow is not None:
             on_start("MLflow")
             self._start_mlflow(self.ports.mlflow)
+        if self.ports.reports is not None:
+            on_start("report service")
+            self._help("reports", ["fx_monitoring.reports", "--port", str(self.ports.reports)])
+        if self.ports.exporter is not None:
+            on_start("exporter")
+            self._help("exporter", ["fx_monitoring.exporter", "--port", str(self.ports.exporter)])
 
     def wait_ready(self) -> None:
         """Wait until every service answers. Raises FxError with the end of the log of one that does not."""
@@ -100,7 +123,8 @@ class Stack:
 
     def look_after(self) -> str | None:
         """Start again what may fail without the platform ending; returns what a person should be told, if anything."""
-        return self.stream.check() if self.stream is not None else None
+        told = (watched.check() for watched in (*self.helpers, *([self.stream] if self.stream is not None else ())))
+        return "\n".join(filter(None, told)) or None
 
     def _initialise(self) -> None:
         """Dagster's databases, made before several processes open them."""
@@ -117,6 +141,10 @@ class Stack:
 
     def _start(self, name: str, module: list[str]) -> None:
         self.processes.append(self._process(name, module))
+
+    def _help(self, name: str, module: list[str]) -> None:
+        """A process that is started again when it ends, and that nobody waits for."""
+        self.helpers.append(Supervised(lambda: self._process(name, module)))
 
     def _process(self, name: str, module: list[str]) -> Process:
         return Process(name, [*PYTHON, *module], self.environment, self.home / "logs" / f"{name}.log", ROOT)

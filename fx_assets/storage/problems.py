@@ -57,7 +57,7 @@ def disk_fault(error: OSError) -> StoreError | None:
 def object_problem(where: str, doing: str, error: BaseException) -> StoreError:
     """What an object store's error means for one object; `where` is a URL."""
     name = type(error).__name__
-    why = without_secrets(f"{name}: {error}".splitlines()[0])[:300]
+    why = without_secrets(f"{name}: {error}".splitlines()[0])[:300].rstrip(".")
     if isinstance(error, PermissionError) or "Credential" in name:
         remedy = "Check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and the policy."
     elif isinstance(error, FileNotFoundError):

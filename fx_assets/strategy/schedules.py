@@ -1,23 +1,19 @@
-"""When costs are estimated and thresholds swept: at the end of each month, and on Saturdays after the retraining."""
+"""What is asked for when costs are estimated and thresholds swept (automation.yaml: monthly_costs, weekly_strategy)."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
+from fx_assets.automation.table import Ask, Asks
 from fx_assets.configuration import Configuration
 from fx_assets.lake import Lake
-from fx_assets.live.gated import while_moving
 from fx_assets.strategy import recorded
 from fx_assets.strategy.assets import STEPS
 from fx_assets.strategy.cost_assets import fx_months
 from fx_serving.client.clock import now
 
 COSTS_JOB = "monthly_costs"
-# The last session of a month ends at 17:00 on the first; its candles are settled by the next morning.
-MONTHLY = "0 6 2 * *"
-WEEKLY = "0 14 * * 6"  # Saturday: the week is closed, and the weekly retraining has begun hours before
 
 
 def job_name(model: str) -> str:
@@ -44,13 +40,9 @@ def jobs(configuration: Configuration) -> list[Any]:
     ]
 
 
-def schedules(configuration: Configuration, lake: Lake, strategy_jobs: Sequence[Any]) -> list[dg.ScheduleDefinition]:
-    """The schedules. strategy_jobs: as `jobs` gives them."""
-    by_name = {job.name: job for job in strategy_jobs}
-    return [
-        _monthly(configuration, lake, by_name[COSTS_JOB]),
-        *(_weekly(lake, model, by_name[job_name(model)]) for model in configuration.models.models),
-    ]
+def asks(configuration: Configuration, lake: Lake) -> Asks:
+    """What the ticks of the two rows ask for."""
+    return {COSTS_JOB: lambda _: _monthly(configuration, lake), "weekly_strategy": lambda model: _weekly(lake, model)}
 
 
 def due_month(configuration: Configuration, lake: Lake, at: datetime) -> str | None:
@@ -75,22 +67,21 @@ def _made(lake: Lake, model: str, session: str) -> bool:
     return True
 
 
-def _monthly(configuration: Configuration, lake: Lake, job: Any) -> dg.ScheduleDefinition:
-    def ask() -> dg.RunRequest | str:
+def _monthly(configuration: Configuration, lake: Lake) -> Ask:
+    def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | str:
         month = due_month(configuration, lake, now())
         if month is None:
             return "no month that has ended has silver/candles. Run `fx backfill`."
         return dg.RunRequest(run_key=f"{COSTS_JOB}-{month}", partition_key=month)
 
-    return while_moving(COSTS_JOB, job, MONTHLY, "Estimates the transaction costs of the month that has ended.", ask)
+    return ask
 
 
-def _weekly(lake: Lake, model: str, job: Any) -> dg.ScheduleDefinition:
-    def ask() -> dg.RunRequest | str:
+def _weekly(lake: Lake, model: str) -> Ask:
+    def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | str:
         session = due_study(lake, model)
         if session is None:
             return f"{model}: there is no study that was not swept yet."
-        return dg.RunRequest(run_key=f"{job.name}-{session}", partition_key=session)
+        return dg.RunRequest(run_key=f"{job_name(model)}-{session}", partition_key=session)
 
-    what = f"Sweeps thresholds and sizes of {model} on Saturdays, on its newest study."
-    return while_moving(f"weekly_{job.name}", job, WEEKLY, what, ask)
+    return ask

@@ -15,6 +15,7 @@ import pandas as pd
 from fx_assets.bronze.files import ALL_NEWS, Bronze
 from fx_assets.bronze.reference import known_digests
 from fx_assets.configuration import Configuration, DataFile
+from fx_assets.cost.meter import metered
 from fx_assets.failures import no_retry
 from fx_assets.freshness.policies import table_policy
 from fx_assets.inputs import REFERENCE_TABLES, Input, TableInputs, reference_inputs, table_inputs
@@ -33,12 +34,12 @@ transient = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIA
 
 
 def define_asset(**arguments: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """dg.asset whose permanent failures are not retried, and whose result is stated: type checkers cannot choose
-    among its overloads for arguments from a dict.
+    """dg.asset whose permanent failures are not retried, whose cost is noted, and whose result is stated: type checkers
+    cannot choose among its overloads for arguments from a dict.
     """
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.asset(**arguments)(no_retry()(function))
+        return dg.asset(**arguments)(metered(no_retry()(function)))
 
     return decorate
 
@@ -49,7 +50,7 @@ def define_assets(**arguments: Any) -> Callable[[Callable[..., Any]], dg.AssetsD
     """
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.multi_asset(**arguments)(no_retry()(function))
+        return dg.multi_asset(**arguments)(metered(no_retry()(function)))
 
     return decorate
 

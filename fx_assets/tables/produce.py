@@ -162,6 +162,7 @@ class Production:
     def _write(self, staged: Staged, job: _Job) -> None:
         """Hash, encode and stage some sessions."""
         schema, code = schema_hash(job.sessions.schema), code_version(job.table)
+        steady = job.sessions.schema.steady
         slices = [job.sessions.slices[key] for key in job.keys]
         begin, end = min(s.start for s in slices), max(s.stop for s in slices)
         arrow = arrow_table({name: values[begin:end] for name, values in job.sessions.columns.items()})
@@ -170,7 +171,7 @@ class Production:
             problems = (*job.problems.get(key, ()), *job.invalid.get(key, ()))
             stamp = Stamp(job.sessions.content(key), job.inputs[key], code, schema, problems)
             where = job.sessions.slices[key]
-            files[key] = encode(arrow.slice(where.start - begin, where.stop - where.start), stamp)
+            files[key] = encode(arrow.slice(where.start - begin, where.stop - where.start), stamp, steady)
             made[key] = stamp
         tokens = self.lake.stage(job.table, files)
         for (key, stamp), token in zip(made.items(), tokens, strict=True):

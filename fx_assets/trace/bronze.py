@@ -86,7 +86,7 @@ def _verify(path: str, content: bytes | None) -> tuple[str, int, str]:
         line, _, body = gzip.decompress(content).partition(b"\n")
         header = msgspec.json.decode(line)
         source, told, rows = header["source"], header["sha256"], int(header["rows"])
-    except (OSError, EOFError, zlib.error, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         return "", 0, f"cannot be read: {error}"
     found = hashlib.sha256(body).hexdigest()
     if found != told:

@@ -1,7 +1,14 @@
-"""Feature drift, as pure functions over frames: no Dagster, no tracking, no feature store.
+"""Drift, as pure functions over frames and stores: no Dagster, no tracking, no feature store.
 
-psi               the population stability index: bins, value, table, bands
-report            figures of one model's drift, the status file other packages read, the chart
-evidently_report  the HTML report for people
-predictions       the prediction log as a frame, joined with what really happened
+predictions       the prediction log as a frame
+psi               the population stability index and the figures beside it
+chance            how much of them chance alone explains, in a window like this one
+report            every feature's figures, which count, and the few that explain the rest
+feed              what tells a broken feed from another market
+decide            what is done about it
+words             tables of it, for people
+judge             one model in one session: from the stores to the status that others read
+status            that status as a file
+importance        how far a champion leans on other inputs than in training
+plot, evidently_report   pictures and the HTML report, for people
 """

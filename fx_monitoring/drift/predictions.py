@@ -56,7 +56,7 @@ def predictions_frame(directory: Path, start: datetime | None = None, end: datet
     """
     try:
         named = (record for record in read_predictions(directory, since=start, until=end) if record.instrument)
-        frame = _with_outcomes(_frame(named), read_feedback(directory))
+        frame = _with_outcomes(_frame(named), read_feedback(directory, start, end))
     except PredictionLogError as error:
         raise StoreError(str(error)) from None
     return frame.sort_values(["timestamp", "prediction_id"], kind="stable", ignore_index=True)
@@ -70,6 +70,11 @@ def distinct_inputs(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFram
     requests.
     An empty frame gives an empty one. Raises DataError if a feature is in neither form.
     """
+    return distinct_rows(frame, features)[list(features)]
+
+
+def distinct_rows(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+    """As distinct_inputs, with the columns of the log (instrument, prediction and so on) of each row's first time."""
     if frame.empty:
         return pd.DataFrame({feature: pd.Series(dtype="float64") for feature in features})
     columns = {}
@@ -81,7 +86,11 @@ def distinct_inputs(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFram
                 "made without it: take the predictions of one model version, and its manifest's features."
             )
         columns[feature] = frame[source].to_numpy(dtype="float64", na_value=np.nan)
-    return pd.DataFrame(columns).drop_duplicates(ignore_index=True)
+    inputs = pd.DataFrame(columns)
+    kept = ~inputs.duplicated().to_numpy()
+    others = [name for name in frame.columns if not name.startswith(PREFIX) and name not in columns]
+    whole = pd.concat([inputs, frame[others].reset_index(drop=True)], axis=1)
+    return whole[kept].reset_index(drop=True)
 
 
 def _frame(records: Iterable[PredictionRecord]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
-"""The population stability index: bins from the reference, the value, a table over features, and its bands.
+"""The population stability index and the figures beside it: bins from the reference, values, a table over features.
 
-Deciding what to do about a value belongs to the asset and the sensor, writing it down to report.py.
+How much of a value is chance is chance.py's question, what to do about it decide.py's.
 """
 
 from __future__ import annotations
@@ -26,8 +26,26 @@ METHOD = (
     f"their own, shares floored at {FLOOR:g}"
 )
 
+#: So many ranges of the reference beyond its ends a value is one that no market makes.
+IMPLAUSIBLE = 3.0
+
 #: Points of each sample at which the two distribution functions are compared for the KS distance.
 _KS_POINTS = 2_000
+#: Levels at which the two quantile functions are compared for the Wasserstein distance.
+_LEVELS = (np.arange(1_000) + 0.5) / 1_000
+#: Quartiles of a normal distribution are so many standard deviations apart.
+_QUARTILES_APART = 1.3489795
+COLUMNS = (
+    "feature",
+    "psi",
+    "ks",
+    "wasserstein",
+    "missing_share_ref",
+    "missing_share_cur",
+    "outside",
+    "implausible",
+    "level",
+)
 
 Floats = NDArray[np.float64]
 
@@ -62,27 +80,35 @@ def psi(reference: ArrayLike, current: ArrayLike, bins: int = BINS) -> float:
     reference, current: 1-d, any order and length. NaN and infinities are counted in one extra bin, so a feed
     that stops filling a feature is drift. With e_i and a_i the reference's and the current share of bin i,
     each raised to at least 0.0001:  PSI = sum_i (a_i - e_i) * ln(a_i / e_i).
-    Under no drift the expected value is about bins * (1/n + 1/m) for n and m rows: 0.02 at 500 rows, which is
-    why fewer rows are called inconclusive.
+    Under no drift the expected value is about (bins - 1) * (1/n + 1/m) for n and m independent rows: 0.02 at 500
+    rows against 5,000, which is why fewer rows are called inconclusive.
     Raises ValueError if either side has no rows.
     Sources: Siddiqi (2006), "Credit Risk Scorecards", for the index and its bands (it is Jeffreys' (1946)
     symmetric divergence); Yurdakul (2018), "Statistical Properties of Population Stability Index", for the
     expected value.
     """
-    expected, actual = _floats(reference), _floats(current)
-    if not len(expected) or not len(actual):
-        side = "reference" if not len(expected) else "current"
-        raise ValueError(f"psi: the {side} sample has no rows; the index needs at least one on each side.")
-    return _psi_of_sorted(_sorted_finite(expected), _sorted_finite(actual), len(expected), len(actual), bins)
+    expected, actual = _shares_of(reference, current, bins)
+    return index_of(expected, actual)
+
+
+def index_of(expected: Floats, actual: Floats) -> float:
+    """The index of two lists of floored shares, bin by bin."""
+    return float(np.sum((actual - expected) * np.log(actual / expected)))
 
 
 def psi_table(reference: pd.DataFrame, current: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
-    """PSI, KS distance and missing shares of each feature, in the order of `features`.
+    """Every figure of each feature, in the order of `features`.
 
-    reference, current: frames with a numeric or boolean column per feature; rows in any order.
-    Returns columns feature, psi, ks (largest distance of the two distribution functions, 0 to 1, over at most
-    2,000 evenly spaced order statistics of each sample, so exact up to 2,000 rows and within 0.0005 above;
-    NaN if a side has only missing values), missing_share_ref, missing_share_cur (0 to 1), level.
+    reference, current: frames with a numeric or boolean column per feature; rows in any order. The columns:
+    psi, ks       the index, and the largest distance of the two distribution functions (0 to 1), over at most 2,000
+                  evenly spaced order statistics of each sample: exact up to 2,000 rows, within 0.0005 above
+    wasserstein   mean distance of the two quantile functions (the first Wasserstein distance) over 1,000 levels, in
+                  robust standard deviations of the reference (see `robust_scale`)
+    missing_share_ref, missing_share_cur  0 to 1
+    outside       share of the current rows beyond the reference's smallest and largest value; infinite ones too
+    implausible   share beyond them by more than three times what they are apart; 0 where they are equal
+    level         the band of psi
+    ks and wasserstein are NaN where a side has only missing values, or the scale is 0 and they are not equal.
     Raises DataError if a feature is not in a frame or a frame has no rows.
     """
     for name, frame in (("reference", reference), ("current", current)):
@@ -95,23 +121,29 @@ def psi_table(reference: pd.DataFrame, current: pd.DataFrame, features: Sequence
             )
         if frame.empty:
             raise DataError(f"drift: the {name} frame has no rows. Materialize it for a longer span.")
-    rows = []
-    for feature in features:
-        expected, actual = _column(reference, feature), _column(current, feature)
-        expected_sorted, actual_sorted = _sorted_finite(expected), _sorted_finite(actual)
-        value = _psi_of_sorted(expected_sorted, actual_sorted, len(expected), len(actual), BINS)
-        rows.append(
-            {
-                "feature": feature,
-                "psi": value,
-                "ks": _ks_of_sorted(expected_sorted, actual_sorted),
-                "missing_share_ref": 1 - len(expected_sorted) / len(expected),
-                "missing_share_cur": 1 - len(actual_sorted) / len(actual),
-                "level": level(value),
-            }
-        )
-    columns = ["feature", "psi", "ks", "missing_share_ref", "missing_share_cur", "level"]
-    return pd.DataFrame(rows, columns=columns)
+    rows = [(feature, *_figures(_column(reference, feature), _column(current, feature))) for feature in features]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def robust_scale(ordered: Floats) -> float:
+    """A standard deviation that outliers do not move: the distance of the quartiles over 1.349, as of a normal
+    distribution; the plain one where half the values are equal. ordered: finite and ascending.
+    """
+    if not len(ordered):
+        return 0.0
+    low, high = np.quantile(ordered, [0.25, 0.75])
+    return float(high - low) / _QUARTILES_APART or float(ordered.std())
+
+
+def kl_divergence(reference: ArrayLike, current: ArrayLike, bins: int = BINS) -> float:
+    """Kullback-Leibler divergence of `current` from `reference` in nats, over the bins of `psi`.
+
+    KL = sum_i a_i * ln(a_i / e_i), with the current shares a_i and the reference's e_i raised to at least 0.0001: the
+    plug-in estimate over ten quantile bins of the reference. Never much below 0, which only the floor can cause.
+    Raises ValueError if either side has no rows. Source: Kullback and Leibler (1951).
+    """
+    expected, actual = _shares_of(reference, current, bins)
+    return float(np.sum(actual * np.log(actual / expected)))
 
 
 def _floats(values: ArrayLike) -> Floats:
@@ -143,11 +175,58 @@ def _shares(ordered: Floats, rows: int, edges: Floats) -> Floats:
     return np.maximum(counts / rows, FLOOR)
 
 
-def _psi_of_sorted(expected: Floats, actual: Floats, rows_ref: int, rows_cur: int, bins: int) -> float:
-    edges = _edges_of_sorted(expected, bins)
-    share_ref = _shares(expected, rows_ref, edges)
-    share_cur = _shares(actual, rows_cur, edges)
-    return float(np.sum((share_cur - share_ref) * np.log(share_cur / share_ref)))
+def _shares_of(reference: ArrayLike, current: ArrayLike, bins: int) -> tuple[Floats, Floats]:
+    expected, actual = _floats(reference), _floats(current)
+    if not len(expected) or not len(actual):
+        side = "reference" if not len(expected) else "current"
+        raise ValueError(f"psi: the {side} sample has no rows; the index needs at least one on each side.")
+    ordered = _sorted_finite(expected)
+    edges = _edges_of_sorted(ordered, bins)
+    return _shares(ordered, len(expected), edges), _shares(_sorted_finite(actual), len(actual), edges)
+
+
+def _figures(expected: Floats, actual: Floats) -> tuple[float | str, ...]:
+    """The figures of one feature in the order of COLUMNS; each side is sorted once for all of them."""
+    ordered, found = _sorted_finite(expected), _sorted_finite(actual)
+    edges = _edges_of_sorted(ordered, BINS)
+    value = index_of(_shares(ordered, len(expected), edges), _shares(found, len(actual), edges))
+    infinite = int(np.isinf(actual).sum())
+    outside = implausible = infinite / len(actual)
+    if len(ordered):
+        low, high = ordered[0], ordered[-1]
+        far = IMPLAUSIBLE * (high - low)
+        outside += _beyond(found, low, high) / len(actual)
+        if far:
+            implausible += _beyond(found, low - far, high + far) / len(actual)
+    return (
+        value,
+        _ks_of_sorted(ordered, found),
+        _wasserstein_of_sorted(ordered, found),
+        1 - len(ordered) / len(expected),
+        1 - (len(found) + infinite) / len(actual),
+        outside,
+        implausible,
+        level(value),
+    )
+
+
+def _beyond(ordered: Floats, low: float, high: float) -> int:
+    below = np.searchsorted(ordered, low, side="left")
+    return int(below + len(ordered) - np.searchsorted(ordered, high, side="right"))
+
+
+def _wasserstein_of_sorted(expected: Floats, actual: Floats) -> float:
+    if not len(expected) or not len(actual):
+        return float("nan")
+    distance = float(np.mean(np.abs(_quantiles(expected) - _quantiles(actual))))
+    if distance == 0:
+        return 0.0
+    return distance / scale if (scale := robust_scale(expected)) else float("nan")
+
+
+def _quantiles(ordered: Floats) -> Floats:
+    """The sample's quantile function (a step function) at the levels."""
+    return ordered[(_LEVELS * len(ordered)).astype(np.int64)]
 
 
 def _ks_of_sorted(expected: Floats, actual: Floats) -> float:

@@ -2,7 +2,8 @@
 
 home            where everything lives (FX_HOME)
 clock           the replay clock (FX_CLOCK)
-files           atomic writes
+files           atomic writes; state files read back
+environment     the result of the environment check: whether trading steps may run
 bundle          the exported model: manifest, hashes, golden rows
 snapshot        the feature blob that the refresher publishes and the workers read
 blob_store      where the blobs are published: a folder, or Redis

@@ -119,15 +119,12 @@ class FolderBlobs:
         """The mark of a file is its time, inode and size."""
         marks: dict[Pair, object] = {}
         try:
-            for view in os.scandir(self.folder):
-                if not view.is_dir():
-                    continue
-                for entry in os.scandir(view.path):
+            for view in _listed(self.folder):
+                for entry in _listed(Path(view.path)) if view.is_dir() else ():
                     if entry.name.endswith(".json") and not entry.name.startswith("."):
-                        stat = entry.stat()
-                        marks[view.name, entry.name[:-5]] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        except FileNotFoundError:
-            pass  # a folder or file vanished between listing and reading: the next scan sees the truth
+                        with suppress(FileNotFoundError):
+                            stat = entry.stat()
+                            marks[view.name, entry.name[:-5]] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         except OSError as error:
             raise BlobStoreError(f"{self.folder}: cannot be listed: {error.strerror}") from None
         return marks
@@ -152,6 +149,14 @@ class FolderBlobs:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder. One that vanished a moment ago is empty, and takes nothing else out of a scan with it."""
+    try:
+        return list(os.scandir(folder))
+    except FileNotFoundError:
+        return []
 
 
 @contextmanager

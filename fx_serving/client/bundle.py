@@ -113,7 +113,7 @@ def _decode(path: Path, kind: type):
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file. Export the model version again.") from None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path}: {error}. Export the model version again.") from None
 
 
@@ -177,9 +177,12 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
         path = Path(folder) / name
         if not valid_name(name):
             raise BundleError(f"{folder}/{MANIFEST}: files: {name!r} is not a plain file name.")
-        if not path.is_file():
+        try:
+            found = sha256_file(path) if path.is_file() else None
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read: {error.strerror}. Export the model version again.") from None
+        if found is None:
             raise BundleError(f"{path}: listed in the manifest but missing. Export the model version again.")
-        found = sha256_file(path)
         if found != expected:
             raise BundleError(
                 f"{path}: content hash {found[:12]} is not the manifest's {expected[:12]}: "

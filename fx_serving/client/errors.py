@@ -18,9 +18,9 @@ class ServiceError(Exception):
 class ServiceUnreachable(ServiceError):
     """No answer from the service at all (status None)."""
 
-    def __init__(self, url: str, cause: Exception) -> None:
-        reason = str(cause) or type(cause).__name__
-        super().__init__(None, f"no answer from the prediction service ({reason}). Start it: fx up, or fx serve.", url)
+    def __init__(self, url: str, cause: Exception, remedy: str = "Start it: fx up, or fx serve.") -> None:
+        reason = (str(cause) or type(cause).__name__).removesuffix(".")
+        super().__init__(None, f"no answer from the prediction service ({reason}). {remedy}", url)
 
 
 class RolloutTimeout(ServiceError):

@@ -1,4 +1,4 @@
-"""Durable, atomic file replacement: a reader sees the old content or the new, never a part."""
+"""Durable, atomic file replacement: a reader sees the old content or the new, never a part. State files read back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,26 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import msgspec
+
+AGAIN = "It is written anew by the next run of what makes it."
+
+
+class DamagedFile(ValueError):
+    """A file that does not hold what it should: the text names it, what is wrong, and the remedy."""
+
+
+def read_json(path: Path, remedy: str = AGAIN) -> dict[str, Any] | None:
+    """The object in a JSON file; None where there is no file. Raises DamagedFile where it holds anything else."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return None
+    # Bytes that are no UTF-8 are no DecodeError to msgspec; both are ValueErrors.
+    except (ValueError, RecursionError) as error:
+        raise DamagedFile(f"{path}: cannot be read: {error}. {remedy}") from None
 
 
 def atomic_write(path: Path | str, content: bytes, *, durable: bool = True) -> None:

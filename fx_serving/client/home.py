@@ -137,3 +137,38 @@ class Stores:
     def reports(self) -> Path:
         """Drift and quality reports."""
         return self.home / "monitoring" / "reports"
+
+    @property
+    def trading_db(self) -> Path:
+        """Paper trading: decisions, orders, fills and refusals (SQLite)."""
+        return self.home / "monitoring" / "trading.db"
+
+    @property
+    def health(self) -> Path:
+        """The newest verdict on data, model and money."""
+        return self.home / "monitoring" / "health.json"
+
+    @property
+    def infrastructure(self) -> Path:
+        """The newest verdict on machine and services."""
+        return self.home / "monitoring" / "infrastructure.json"
+
+    @property
+    def quality(self) -> Path:
+        """The newest figures of each model's answers: quality/<model>.json."""
+        return self.home / "monitoring" / "quality"
+
+    @property
+    def alerts_db(self) -> Path:
+        """Alerts, and what was or must still be told of them (SQLite)."""
+        return self.home / "monitoring" / "alerts.db"
+
+    @property
+    def logs(self) -> Path:
+        """What every process has logged: logs/<name>.log."""
+        return self.home / "logs"
+
+    @property
+    def repairs(self) -> Path:
+        """What was done about damaged SQLite files, a line each (see databases.py)."""
+        return self.home / "monitoring" / "repairs.ndjson"

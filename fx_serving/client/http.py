@@ -15,8 +15,10 @@ from typing import Any
 
 import httpx
 
+from fx_serving.client import tracing
 from fx_serving.client.clock import to_iso
 from fx_serving.client.errors import RolloutTimeout, ServiceError, ServiceUnreachable
+from fx_serving.client.logs import RUN_HEADER, current, valid_run_id
 from fx_serving.client.rollout_calls import FINISHED, RolloutCalls, query
 
 __all__ = ["FINISHED", "RolloutTimeout", "ServiceError", "ServiceUnreachable", "ServingClient"]
@@ -24,6 +26,16 @@ __all__ = ["FINISHED", "RolloutTimeout", "ServiceError", "ServiceUnreachable", "
 # A connection that was refused, reset or closed without an answer: the worker behind it was killed or
 # restarted.
 _RESETS = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+
+
+_ADDRESS = "Write its address as http://HOST:PORT, or https://HOST:PORT: --url, or FX_SERVING_URL."
+# Words of a failed connection that starting the service would not mend, and what would.
+_REMEDIES = (
+    ("hostname mismatch", "Use a host name that its certificate is for."),
+    ("ip address mismatch", "Use a host name that its certificate is for."),
+    ("certificate_verify_failed", "FX_SERVING_CA: name a PEM file of the authority that signed its certificate."),
+    ("wrong_version_number", "It speaks no TLS: ask it by http://."),
+)
 
 
 def _stamp(value: datetime | str | None) -> str | None:
@@ -34,7 +46,7 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _trusted() -> ssl.SSLContext | bool:
+def _trusted(base_url: str) -> ssl.SSLContext | bool:
     """The authorities that https is checked by: FX_SERVING_CA names a file of one's own."""
     path = os.environ.get("FX_SERVING_CA", "").strip()
     if not path:
@@ -42,8 +54,28 @@ def _trusted() -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        cause = ValueError(f"FX_SERVING_CA={path}: {error}; name a file of certificates in PEM form")
-        raise ServiceUnreachable("https", cause) from None
+        cause = ValueError(f"FX_SERVING_CA={path}: {error}")
+        raise ServiceUnreachable(base_url, cause, "Name a file of certificates in PEM form, or unset it.") from None
+
+
+def _headers(base_url: str, token: str | None) -> dict[str, str]:
+    if not token:
+        return {}
+    if not (token.isascii() and token.isprintable()):
+        cause = ValueError("the access token holds a line break, or another character that no request can carry")
+        raise ServiceUnreachable(
+            base_url, cause, "Set FX_SERVING_TOKEN to the token alone, as fx token create shows it."
+        )
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _unreachable(url: str, error: Exception) -> ServiceUnreachable:
+    """The failure of a request, with what would mend it."""
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return ServiceUnreachable(url, error, _ADDRESS)
+    said = str(error).lower()
+    remedy = next((remedy for words, remedy in _REMEDIES if words in said), None)
+    return ServiceUnreachable(url, error, remedy) if remedy else ServiceUnreachable(url, error)
 
 
 class ServingClient(RolloutCalls):
@@ -58,12 +90,15 @@ class ServingClient(RolloutCalls):
         self.base_url = base_url.rstrip("/")
         self.resets = 0
         token = token or os.environ.get("FX_SERVING_TOKEN")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = _headers(base_url, token)
         # trust_env=False: a proxy setting of the desk must not swallow calls to the own machine.
-        verify = _trusted() if self.base_url.startswith("https") else True
-        self._http = httpx.Client(
-            base_url=self.base_url, timeout=timeout_s, headers=headers, trust_env=False, verify=verify
-        )
+        verify = _trusted(base_url) if self.base_url.startswith("https") else True
+        try:
+            self._http = httpx.Client(
+                base_url=self.base_url, timeout=timeout_s, headers=headers, trust_env=False, verify=verify
+            )
+        except httpx.InvalidURL as error:
+            raise _unreachable(base_url, error) from None
 
     def __enter__(self) -> ServingClient:
         return self
@@ -186,7 +221,7 @@ class ServingClient(RolloutCalls):
                     if line.startswith("data:"):
                         yield json.loads(line[5:])
         except httpx.TransportError as error:
-            raise ServiceUnreachable(url, error) from error
+            raise _unreachable(url, error) from error
 
     def service(self) -> dict[str, Any]:
         """What the service is, and where to look further."""
@@ -228,18 +263,24 @@ class ServingClient(RolloutCalls):
         url = self.base_url + path
         for attempt in (1, 2):
             try:
-                answer = self._http.request(method, path, json=body)
+                answer = self._http.request(method, path, json=body, headers=_correlation())
                 break
             except _RESETS as error:
                 self.resets += 1
                 # A refused connection was never given the request: it may always be tried again.
                 if attempt == 2 or not (repeat or isinstance(error, httpx.ConnectError)):
-                    raise ServiceUnreachable(url, error) from error
+                    raise _unreachable(url, error) from error
             except httpx.TransportError as error:
-                raise ServiceUnreachable(url, error) from error
+                raise _unreachable(url, error) from error
         if answer.is_success:
             return answer
         raise _refused(answer, url)
+
+
+def _correlation() -> dict[str, str]:
+    """Which run asks, and within which trace: the service's lines and spans name them."""
+    run_id = valid_run_id(current().get("run_id"))
+    return ({RUN_HEADER: run_id} if run_id else {}) | tracing.headers()
 
 
 def _refused(answer: httpx.Response, url: str) -> ServiceError:

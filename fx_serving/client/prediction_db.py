@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from fx_serving.client.prediction_records import FeedbackRecord, PredictionRecord
+from fx_serving.client.prediction_records import FeedbackRecord, PredictionRecord, ShadowRecord
 from fx_serving.client.state_address import StateAddressError, connect, words
 
 NAME = "predictions.db"
@@ -29,6 +29,10 @@ PREDICTION = (
     "feature_set, features, overridden, feature_time, feature_age_s, latency_us, rollout_id, key, outlier_score, route"
 )
 FEEDBACK = "id, received_at, prediction_id, instrument, timestamp, model, direction, value"
+SHADOW = (
+    "prediction_id, rollout_id, logged_at, timestamp, instrument, model, version, prediction, failed, service_us, "
+    "feature_time"
+)
 
 
 class PredictionLogError(Exception):
@@ -106,9 +110,14 @@ class PredictionDb:
             return moment(at)
         return None
 
-    def feedback(self) -> Iterator[FeedbackRecord]:
-        """All, in the order received."""
-        for row in self.ask(f"SELECT {FEEDBACK} FROM feedback ORDER BY received_at"):
+    def feedback(
+        self, since: datetime | None = None, until: datetime | None = None, received: datetime | None = None
+    ) -> Iterator[FeedbackRecord]:
+        """On decisions with since <= decision time < until, received after `received`; in the order received."""
+        where, values = _between(since, until)
+        if received is not None:
+            where, values = f"{where}{' AND' if where else ' WHERE'} received_at > ?", (*values, micros(received))
+        for row in self.ask(f"SELECT {FEEDBACK} FROM feedback{where} ORDER BY received_at", values):
             yield FeedbackRecord(
                 feedback_id=row[0],
                 received_at=moment(row[1]),
@@ -118,6 +127,24 @@ class PredictionDb:
                 model=row[5],
                 realized_direction=row[6],
                 realized_value=row[7],
+            )
+
+    def shadows(self, since: datetime | None, until: datetime | None) -> Iterator[ShadowRecord]:
+        """Those with since <= decision time < until, in the order they were logged."""
+        where, values = _between(since, until)
+        for row in self.ask(f"SELECT {SHADOW} FROM shadows{where} ORDER BY logged_at", values):
+            yield ShadowRecord(
+                prediction_id=row[0],
+                rollout_id=row[1],
+                logged_at=moment(row[2]),
+                timestamp=moment(row[3]),
+                instrument=row[4],
+                model=row[5],
+                version=row[6],
+                prediction=row[7],
+                failed=row[8],
+                service_us=row[9],
+                feature_time=None if row[10] is None else moment(row[10]),
             )
 
     def knows_feedback(self, id: str) -> bool:
@@ -182,8 +209,8 @@ def reading(folder: Path) -> Iterator[PredictionDb | None]:
                 yield PredictionDb(lambda sql, values=(): db.execute(sql, values)) if there else None
     except sqlite3.Error as error:
         raise PredictionLogError(
-            f"{path}: cannot be read: {error}. Try again; a damaged file is moved away, and what its segments still "
-            "hold is ingested anew."
+            f"{path}: cannot be read: {error}. Try again. Move a damaged file away: what the segments still hold is "
+            "then ingested anew."
         ) from None
     except StateAddressError as error:
         raise PredictionLogError(f"predictions cannot be read: {error}") from None

@@ -49,6 +49,7 @@ __all__ = [
     "lines_from",
     "read_feedback",
     "read_predictions",
+    "read_shadows",
     "scan",
     "segments",
     "tail",
@@ -82,27 +83,55 @@ def read_predictions(
             yield record
 
 
-def read_feedback(folder: Path) -> Iterator[FeedbackRecord]:
-    """Feedback in the order it was received, first record per feedback_id. A missing folder gives nothing."""
+def read_feedback(
+    folder: Path, since: datetime | None = None, until: datetime | None = None, received: datetime | None = None
+) -> Iterator[FeedbackRecord]:
+    """Feedback in the order it was received, first record per feedback_id. A missing folder gives nothing.
+
+    since, until: only of decisions with since <= timestamp < until. received: only what was received after it.
+    """
     with reading(folder) as database:
-        streams: list[Iterator] = [] if database is None else [database.feedback()]
+        streams: list[Iterator] = [] if database is None else [database.feedback(since, until, received)]
         streams += _pending(folder, "feedback", database)
         seen: set[str] = set()
         for record in heapq.merge(*streams, key=lambda r: r.received_at):
+            if not _within(record, since, until) or (received is not None and record.received_at <= received):
+                continue
             if record.feedback_id not in seen:
                 seen.add(record.feedback_id)
                 yield record
 
 
-def find(folder: Path, prediction_id: str) -> PredictionRecord | None:
-    """One prediction by its id, wherever it is; None if nowhere. Raises PredictionLogError."""
+def read_shadows(folder: Path, since: datetime | None = None, until: datetime | None = None) -> Iterator[ShadowRecord]:
+    """Candidates' unseen scores, since <= timestamp < until, in the order they were logged: the first of each
+    prediction and rollout. A missing folder gives nothing.
+    """
     with reading(folder) as database:
-        if database is not None and (found := database.prediction(prediction_id)) is not None:
-            return found
+        streams: list[Iterator] = [] if database is None else [database.shadows(since, until)]
+        streams += _pending(folder, "shadow", database)
+        seen: set[tuple[str, str]] = set()
+        for record in heapq.merge(*streams, key=lambda r: r.logged_at):
+            key = (record.prediction_id, record.rollout_id)
+            if _within(record, since, until) and key not in seen:
+                seen.add(key)
+                yield record
+
+
+def _within(record: FeedbackRecord | ShadowRecord, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or record.timestamp >= since) and (until is None or record.timestamp < until)
+
+
+def find(folder: Path, prediction_id: str) -> PredictionRecord | None:
+    """One prediction by its id, wherever it is; None if nowhere. Where several workers answered under that id, the one
+    logged first. Raises PredictionLogError.
+    """
+    with reading(folder) as database:
+        ingested = None if database is None else database.prediction(prediction_id)
+        found = [] if ingested is None else [ingested]
         for record in scan(folder, "prediction", prediction_id.encode(), database):
             if isinstance(record, PredictionRecord) and record.prediction_id == prediction_id:
-                return record
-    return None
+                found.append(record)
+    return min(found, key=lambda record: record.logged_at, default=None)
 
 
 def tail(folder: Path, stop: Event) -> Iterator[PredictionRecord]:

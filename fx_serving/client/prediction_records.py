@@ -115,7 +115,7 @@ def decode(line: bytes, kind: Kind) -> Record | None:
     """
     try:
         return _DECODERS[kind].decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,10 +21,12 @@ __all__ = [
     "GENESIS",
     "AuditVerdict",
     "RolloutLogError",
+    "RolloutStates",
     "broken_audit",
     "chain_hash",
     "deployed",
     "rollout",
+    "rollout_states",
     "rollouts_of",
     "verify_audit",
 ]
@@ -74,6 +76,22 @@ def rollout(where: Path | str, id: str) -> dict[str, Any] | None:
 def rollouts_of(where: Path | str, model: str, version: str) -> list[dict[str, Any]]:
     """The rollouts of one version, newest first. Raises RolloutLogError."""
     return _rollouts(where, "WHERE model=? AND version=? ORDER BY created_at DESC", (model, version))
+
+
+class RolloutStates(NamedTuple):
+    """Rollouts of one model in one state. newest: when the last of them ended, ISO; None while it runs."""
+
+    model: str
+    state: str
+    count: int
+    newest: str | None
+
+
+def rollout_states(where: Path | str) -> list[RolloutStates]:
+    """How many rollouts of each model are in each state. Raises RolloutLogError."""
+    with _reading(where) as ask:
+        sql = "SELECT model, state, count(*), max(finished_at) FROM rollouts GROUP BY model, state"
+        return [] if ask is None else [RolloutStates(*row) for row in ask(sql)]
 
 
 def _rollouts(where: Path | str, rest: str, values: tuple) -> list[dict[str, Any]]:

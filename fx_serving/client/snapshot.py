@@ -136,7 +136,7 @@ class FeatureBlob(msgspec.Struct, frozen=True, kw_only=True):
         """The checked blob of published JSON; BlobError, with `where` it was, if it is torn or altered."""
         try:
             blob = msgspec.json.decode(content, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BlobError(f"{where}: unreadable ({error}). {REMEDY}") from None
         if any(len(row.values) != len(blob.names) for row in blob.rows):
             raise BlobError(f"{where}: a row's length differs from the list of names. {REMEDY}")

@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from fx_serving.access.internal import read_internal_key
+from fx_serving.client import tracing
 from fx_serving.client.files import atomic_write
 from fx_serving.client.home import Stores
 from fx_serving.config import load_config
@@ -26,6 +27,7 @@ from fx_serving.controller.engine import Engine
 from fx_serving.controller.leader import Leadership
 from fx_serving.controller.routes import add_routes, key_guard
 from fx_serving.controller.series import SeriesDesk
+from fx_serving.correlation import Correlated
 from fx_serving.dataplane.app import add_error_handlers
 from fx_serving.processes import leave_with_parent, setup_logging
 
@@ -67,7 +69,8 @@ def main() -> int:
     if not _answered(stores.controller):
         atomic_write(stores.controller, address)
     leadership = Leadership(engine, on_lead=lambda: atomic_write(stores.controller, address))
-    app = build_app(engine, leadership, read_internal_key(stores.internal_key))
+    tracing.start("fx-controller")
+    app = Correlated(build_app(engine, leadership, read_internal_key(stores.internal_key)))
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5)
     )

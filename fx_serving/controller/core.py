@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from fx_serving.client.home import Stores
+from fx_serving.client.logs import current, log_context
 from fx_serving.config import ServingConfig
 from fx_serving.controller import machine
 from fx_serving.controller.gather import Gatherer
@@ -19,6 +20,8 @@ from fx_serving.controller.publish import Publisher, routes
 from fx_serving.controller.records import audit_of, decode, deploys_of, encode, entry_of
 from fx_serving.controller.rollout import Rollout
 from fx_serving.controller.sources import Clock, RealSources, Sources, SystemClock
+from fx_serving.controller.spans import RolloutSpans
+from fx_serving.controller.steps import finish
 from fx_serving.controller.watch import Watch
 from fx_serving.dataplane.errors import ApiError
 from fx_serving.state import (
@@ -38,6 +41,7 @@ log = logging.getLogger("fx_serving.controller")
 TICK_S = 0.05
 JUDGE_S = 0.25  # evidence needs time to differ
 RETRY_S = 1.0
+UNJUDGED_S = 10.0  # a candidate whose evidence cannot be judged for so long is watched by nobody
 
 
 class Core:
@@ -58,6 +62,7 @@ class Core:
         self.state: StateStore = state or open_state(stores)
         self.gatherer = Gatherer(self.sources, self.clock)
         self.publisher = Publisher(stores.routing)
+        self.spans = RolloutSpans()
         self.term: int | None = None
         self.leading = False
         self.active: dict[str, Rollout] = {}
@@ -128,12 +133,25 @@ class Core:
 
     async def _turn(self, rollout: Rollout) -> None:
         """One rollout's; what goes wrong with it does not keep the others from theirs."""
-        try:
-            await self._tick(rollout)
-        except StateError:
-            raise
-        except Exception:
-            log.exception("rollout %s: this tick failed; the next tries again", rollout.id)
+        with log_context(rollout_id=rollout.id):
+            try:
+                await self._tick(rollout)
+            except StateError:
+                raise
+            except Exception as error:
+                log.exception("rollout %s: this tick failed; the next tries again", rollout.id)
+                self._unjudged(rollout, error)
+
+    def _unjudged(self, rollout: Rollout, error: Exception) -> None:
+        """Take back a candidate with traffic that no gate has been able to judge for too long."""
+        if self.active.get(rollout.id) is not rollout or not rollout.live:
+            return
+        watch, now = self.watches[rollout.id], self.clock.monotonic()
+        if watch.failing_since is None:
+            watch.failing_since = now
+        if now - watch.failing_since >= UNJUDGED_S:
+            why = f"its evidence could not be judged for {UNJUDGED_S:g} s: {type(error).__name__}: {error}"
+            self._commit([(rollout, finish(rollout, self.clock.now(), "rolled_back", why))])
 
     def _read_again(self) -> None:
         try:
@@ -160,6 +178,7 @@ class Core:
         evidence = work[0](*work[1:]) if self.sources.inline else await asyncio.to_thread(*work)
         if self.active.get(rollout.id) is rollout:  # nobody else changed it while the evidence was gathered
             after = machine.advance(rollout, evidence, self.clock.now())
+            watch.failing_since = None
             if after is not rollout:
                 self._commit([(rollout, after)])
 
@@ -196,6 +215,8 @@ class Core:
             rows.append(encode(after))
             deploys |= deploys_of(before, after, self.clock.now(), self.config.keep_hot_s)
             entries += audit_of(before, after)
+        if run_id := current().get("run_id"):  # the Dagster run that asked for it
+            entries = [msgspec.structs.replace(entry, detail={**entry.detail, "run_id": run_id}) for entry in entries]
         return Change(rollouts=tuple(rows), deploy=deploys, audit=(*entries, *extra))
 
     def _commit(
@@ -214,7 +235,8 @@ class Core:
             self._doubt = True  # it may have been committed, or not: what counts is what the database says
             raise
         for entry in change.audit:
-            log.info("rollout %s of %s: %s: %s", entry.rollout_id or "-", entry.model or "-", entry.what, entry.why)
+            said = ("rollout %s of %s: %s: %s", entry.rollout_id or "-", entry.model or "-", entry.what, entry.why)
+            log.info(*said, extra={"rollout_id": entry.rollout_id})
         for model, blue in change.deploy.items():
             if blue is None:
                 self.deployed.pop(model, None)
@@ -225,6 +247,7 @@ class Core:
         self._publish(generation, anew=False)
 
     def _remember(self, before: Rollout | None, after: Rollout) -> None:
+        self.spans.moved(before, after, self.clock.now())
         if after.finished:
             self.active.pop(after.id, None)
             if watch := self.watches.pop(after.id, None):

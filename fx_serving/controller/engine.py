@@ -130,6 +130,9 @@ class Engine(Core):
         """An operator's split; the automation of the running rollout pauses."""
         self.lead_or_refuse()
         running = [r for r in self.active.values() if r.model == model and r.state != "queued"]
+        known = {*self.deployed, *(r.model for r in self.active.values())}
+        if model not in known:
+            raise ApiError(404, f"model: {model!r} is not deployed. Known: {', '.join(sorted(known)) or 'none'}.")
         if not running:
             raise ApiError(
                 409, f"model {model} has no candidate: start a rollout first (fx rollout start {model} VERSION)."
@@ -149,11 +152,17 @@ class Engine(Core):
             raise ApiError(404, f"rollout {id!r}: no such rollout. GET /rollouts lists them.")
         return found
 
-    def all(self, model: str | None = None, state: str | None = None, limit: int = 100) -> list[Rollout]:
-        """Rollouts, newest first."""
+    def all(
+        self, model: str | None = None, state: str | None = None, limit: int = 100, and_running: bool = False
+    ) -> list[Rollout]:
+        """Rollouts, newest first. and_running: those that have not ended besides, however old."""
         rows = self._read(lambda: self.state.rollouts(model=model, limit=500 if state else limit))
-        wanted = [row for row in rows if state in (None, row.state)]
-        return [self.active.get(row.id) or decode(row) for row in wanted[:limit]]
+        wanted = [row for row in rows if state in (None, row.state)][:limit]
+        if and_running:
+            listed = {row.id for row in wanted}
+            unfinished = self._read(lambda: self.state.rollouts(active=True, model=model))
+            wanted += [row for row in reversed(unfinished) if row.id not in listed]
+        return [self.active.get(row.id) or decode(row) for row in wanted]
 
     def view(self, rollout: Rollout) -> dict[str, Any]:
         """The public form; the running step shows its evidence and its gates so far."""
@@ -204,17 +213,19 @@ class Engine(Core):
         blue = self.deployed.get(model)
         if blue is None:
             raise ApiError(404, f"model {model}: no version of it is deployed.")
-        if rollout is not None and blue.rollout_id != rollout.id:
+        own = rollout is None or blue.rollout_id == rollout.id
+        if rollout is not None and not own and blue.version != rollout.version:
             raise ApiError(
                 409,
                 f"rollout {rollout.id}: version {blue.version} was deployed after it; roll that one back: "
                 f"{blue.rollout_id}.",
             )
-        if blue.previous is None or blue.previous_until is None or blue.previous_until <= self.clock.now():
+        # Back at its version by the way back from a later one, a rollout has no standby of its own any more.
+        if not own or blue.previous_until is None or blue.previous_until <= self.clock.now():
             raise ApiError(
                 409,
                 f"model {model}: no earlier version is held ready (it is for {self.config.keep_hot_s:g} s after a "
-                "switch: serving.yaml, keep_hot_s). Roll it out again: fx rollout start.",
+                "switch, and going back uses it up: serving.yaml, keep_hot_s). Roll it out again: fx rollout start.",
             )
         return blue
 
@@ -240,7 +251,8 @@ class Engine(Core):
             return self.config.policy(model, overrides)
         except ValidationError as error:
             key, value, problem = first_problem(error)
-            raise ApiError(422, f"policy.{key}: {value!r}: {problem}") from None
+            remedy = "Change it, or leave it out for the value of serving.yaml (docs/configuration.md lists all)."
+            raise ApiError(422, f"policy.{key}: {value!r}: {problem}. {remedy}") from None
 
     def _bundle_or_404(self, model: str, version: str) -> None:
         if self.sources.bundle(model, version) is None:
@@ -258,4 +270,7 @@ def _superseded_by(old: Rollout, new: Rollout) -> bool:
         return old.state == "queued" and (old.kind, old.dry_run) == (new.kind, new.dry_run)
     if old.state == "queued":
         return True
-    return new.policy["supersede"] == "running" and old.state not in ("baking", "finalizing")
+    # A bake that a restart of the controller interrupted is one all the same.
+    back_soon = old.state == "deploying" and old.live_since is not None and old.step == old.last_step
+    baking = old.state == "baking" or (back_soon and not old.dry_run)
+    return new.policy["supersede"] == "running" and not baking and old.state != "finalizing"

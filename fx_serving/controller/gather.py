@@ -85,11 +85,17 @@ def _result(check: asyncio.Task[tuple[str, str]] | None) -> tuple[str | None, st
     if check is None or not check.done() or check.cancelled():
         return None, ""
     problem = check.exception()
-    return (f"verification could not run: {problem}", "") if problem else check.result()
+    return (f"verification could not run: {_words(problem)}", "") if problem else check.result()
 
 
 def _suite(task: asyncio.Task[Suite] | None) -> Suite | None:
     if task is None or not task.done() or task.cancelled():
         return None
     problem = task.exception()
-    return Suite(passed=0, total=1, failures=(f"the suite could not run: {problem}",)) if problem else task.result()
+    failed = Suite(passed=0, total=1, failures=(f"the suite could not run: {_words(problem)}",))
+    return failed if problem else task.result()
+
+
+def _words(problem: BaseException | None) -> str:
+    """What went wrong; some exceptions, a timeout for one, say nothing but their name."""
+    return str(problem) or type(problem).__name__

@@ -129,8 +129,9 @@ def holder_is_dead(holder: str) -> bool:
 
 
 def _boot() -> str:
+    """Which start of the machine this is, and whose process ids are counted: those of a container are its own."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
 

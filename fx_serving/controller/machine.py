@@ -86,11 +86,11 @@ def _deploying(rollout: Rollout, evidence: Evidence, now: datetime) -> Rollout:
     if evidence.refused:
         return finish(rollout, now, given_up(rollout), f"a worker refused the bundle: {evidence.refused}")
     if evidence.applied:
-        if not rollout.checked:
-            return to(rollout, now, "all workers hold it ready; it is asked on every route", state="testing")
         if rollout.live_since is not None:  # it was live before the controller was gone
             return start_step(rollout, now, rollout.step, "all workers hold it ready")
-        return _enter(rollout, now, 0, "all workers hold it ready")
+        # Also where it was tested before the controller was gone: what waits here for a person would end as late.
+        then = "it was tested" if rollout.checked else "it is asked on every route"
+        return to(rollout, now, f"all workers hold it ready; {then}", state="testing")
     limit = rollout.settings.apply_timeout_s
     if evidence.elapsed_s > limit:
         return finish(rollout, now, given_up(rollout), f"not all workers held it ready within {limit:g} s")
@@ -119,22 +119,21 @@ def _live(rollout: Rollout, evidence: Evidence, now: datetime) -> Rollout:
     if evidence.refused:
         why = f"a worker lost the candidate: {evidence.refused}"
         return finish(rollout, now, "rolled_back", why, totals=totals)
-    if not evidence.applied:  # counts under another table are no evidence
-        if evidence.behind_s > policy.apply_timeout_s:
-            why = f"workers have not followed the routing table for {evidence.behind_s:.0f} s"
-            return finish(rollout, now, "rolled_back", why, totals=totals)
-        return rollout
-    if totals is None:
+    if not evidence.applied and evidence.behind_s > policy.apply_timeout_s:
+        why = f"workers have not followed the routing table for {evidence.behind_s:.0f} s"
+        return finish(rollout, now, "rolled_back", why, totals=totals)
+    if totals is None:  # until workers have confirmed the step, what they count is no evidence
         return rollout
     verdict = judge(policy, running_plan(rollout), totals, evidence.elapsed_s)
     if verdict.kind == "breach":
         return _back(rollout, totals, verdict, now)
-    if rollout.paused:
+    # Going back does not wait until workers have loaded another model's candidate; going on does.
+    if rollout.paused or not evidence.applied:
         return rollout
+    if rollout.kind == "ab":  # it has a time of its own, experiment_max_s
+        return _experiment(rollout, totals, verdict, now)
     if verdict.kind == "expired":
         return _back(rollout, totals, verdict, now)
-    if rollout.kind == "ab":
-        return _experiment(rollout, totals, verdict, now)
     if verdict.kind == "hold" and not rollout.holding:
         changes: dict[str, Any] = {"holding": True, "awaiting": rollout.awaiting or "evidence"}
         detail = figures(totals, verdict)
@@ -170,7 +169,6 @@ def go_final(
         detail=figures(totals, verdict),
         state="finalizing",
         weight=100.0,
-        gates=verdict.gates if verdict else rollout.gates,
         awaiting=None,
         paused=False,
         shadow=False,

@@ -60,9 +60,12 @@ def _add_rollouts(app: FastAPI, engine: Engine) -> None:
 
     @app.get("/rollouts")
     async def some(
-        model: str | None = None, state: str | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 100
+        model: str | None = None,
+        state: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        and_running: bool = False,
     ) -> Response:
-        return reply({"rollouts": [engine.view(r) for r in engine.all(model, state, limit)]})
+        return reply({"rollouts": [engine.view(r) for r in engine.all(model, state, limit, and_running)]})
 
     @app.get("/rollouts/{rollout_id}")
     async def one(rollout_id: str) -> Response:

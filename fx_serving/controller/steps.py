@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from fx_serving.controller.facts import StepPlan
-from fx_serving.controller.gates import Totals, Verdict
+from fx_serving.controller.gates import GateVerdict, Totals, Verdict, judge
 from fx_serving.controller.rollout import CONTROLLER, FINISHED, Event, Rollout, State, Step
+
+log = logging.getLogger("fx_serving.controller")
 
 
 def to(
@@ -37,9 +40,8 @@ def finish(
 ) -> Rollout:
     """The end: no traffic for the candidate, and the running step closed with its figures."""
     done = end_step(rollout, now, "rolled_back" if state == "failed" else state, totals, verdict)
-    gates = verdict.gates if verdict else rollout.gates
     detail = figures(totals, verdict)
-    return to(done, now, why, actor=actor, detail=detail, state=state, weight=0.0, gates=gates, **changes)
+    return to(done, now, why, actor=actor, detail=detail, state=state, weight=0.0, **changes)
 
 
 def figures(totals: Totals | None, verdict: Verdict | None = None) -> dict[str, Any]:
@@ -95,6 +97,7 @@ def start_step(
         instruments=plan.instruments,
         shadow=(rollout.settings.shadow or rollout.dry_run) and not everyone,
         steps=(*rollout.steps, step),
+        gates=(),
         live_since=rollout.live_since or now,
         awaiting=None,
         holding=False,
@@ -104,14 +107,25 @@ def start_step(
 def end_step(
     rollout: Rollout, now: datetime, outcome: str, totals: Totals | None, verdict: Verdict | None = None
 ) -> Rollout:
-    """The running step closed; the same rollout if none runs."""
+    """The running step closed, with the gates as they stand; the same rollout if none runs."""
     if not rollout.steps or rollout.steps[-1].ended_at is not None:
         return rollout
     last = with_totals(rollout.steps[-1], totals, shadow=rollout.dry_run)
-    gates = verdict.gates if verdict else last.gates
+    gates = verdict.gates if verdict else _judged(rollout, last, now, totals)
     last = msgspec.structs.replace(last, ended_at=now, outcome=outcome, gates=gates)
     samples = (*rollout.samples, totals.steps[-1]) if totals and totals.steps else rollout.samples
-    return msgspec.structs.replace(rollout, steps=(*rollout.steps[:-1], last), samples=samples)
+    return msgspec.structs.replace(rollout, steps=(*rollout.steps[:-1], last), samples=samples, gates=gates)
+
+
+def _judged(rollout: Rollout, step: Step, now: datetime, totals: Totals | None) -> tuple[GateVerdict, ...]:
+    """The gates at the end of a step that an order ends."""
+    if totals is None or not totals.steps:
+        return ()
+    try:
+        return judge(rollout.settings, running_plan(rollout), totals, (now - step.started_at).total_seconds()).gates
+    except Exception:  # an order, most of all to stop, is carried out even where the evidence cannot be judged
+        log.exception("rollout %s: its gates could not be judged at the end of a step", rollout.id)
+        return ()
 
 
 def with_totals(step: Step, totals: Totals | None, *, shadow: bool = False) -> Step:

@@ -24,13 +24,14 @@ class Watch:
         self.confirmed_at: float | None = None
         self.seen_applied = now
         self.judged = now
+        self.failing_since: float | None = None
         self.check: asyncio.Task[tuple[str, str]] | None = None
         self.suite: asyncio.Task[Suite] | None = None
         self.totals: Totals | None = None
         self.pairs: Pairs | None = None
         self.paired_at = float("-inf")
         self._base: Sample | None = None
-        self._marks: tuple[tuple[float, SlotEvidence], ...] = ()
+        self._marks: tuple[tuple[float, Sample], ...] = ()
 
     def elapsed(self, now: float) -> float:
         """Seconds since the state began, or since workers confirmed the step."""
@@ -47,13 +48,13 @@ class Watch:
         """Take note of the counts; the evidence of the whole rollout."""
         read = _read(rollout, counts)
         if self._base is None:
-            self._base, self._marks = read, ((now, read.green),)
+            self._base, self._marks = read, ((now, read),)
         at, seen = self._marks[-1]
-        if now - at >= RECENT_S and read.green.requests - seen.requests >= RECENT_N:
-            self._marks = (self._marks[-1], (now, read.green))
-        step = read.since(self._base)
-        recent = read.green.since(self._marks[0][1])
-        self.totals = Totals(steps=(*rollout.samples, step), recent=recent, pairs=self.pairs)
+        if now - at >= RECENT_S and read.green.requests - seen.green.requests >= RECENT_N:
+            self._marks = (self._marks[-1], (now, read))
+        step, recent = read.since(self._base), read.since(self._marks[0][1])
+        steps = (*rollout.samples, step)
+        self.totals = Totals(steps, recent.green, recent.control, self.pairs)
         return self.totals
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ def live_workers(folder: Path) -> dict[str, WorkerStatus]:
         try:
             status = _decoder.decode(path.read_bytes())
             os.kill(status.pid, 0)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError):
             continue
         if (datetime.now(UTC) - status.heartbeat).total_seconds() < HEARTBEAT_S:
             found[path.stem] = status

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
 
 from fx_serving.access.document import document_access
 from fx_serving.client.home import Stores
@@ -20,6 +21,7 @@ from fx_serving.dataplane.feedback import FeedbackAnswer, FeedbackBody, Feedback
 from fx_serving.dataplane.forward import ControllerLink
 from fx_serving.dataplane.health import HealthDesk
 from fx_serving.dataplane.openapi import document_hot_routes, serve_docs
+from fx_serving.dataplane.problems import problem_of
 from fx_serving.dataplane.rollout_routes import add_rollout_routes
 from fx_serving.dataplane.stream import add_stream_route
 from fx_serving.dataplane.v2_routes import add_v2_routes
@@ -30,18 +32,21 @@ DESCRIPTION = """Predictions of FX models, with blue/green rollouts.
 the candidate (green). Every error says what was wrong, where, and what to do."""
 
 
-def problem_of(error: RequestValidationError) -> str:
-    """The first problem FastAPI found, as `field: what`."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part != "body")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "json_invalid":
-        return f"body: not valid JSON ({first.get('ctx', {}).get('error', message)})"
-    return f"{field}: {message}" if field else message
+_NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {
+        "description": "No model is deployed, the routing is not read yet, or the worker is ending",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """One shape for all errors: {"detail": "field: what; remedy"}."""
+    """One shape for all errors: {"detail": "field: what; remedy"}; below /v2 {"error": ...}, as its clients expect."""
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        name = "error" if f"{request.url.path}/".startswith("/v2/") else "detail"
+        return JSONResponse({name: error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
@@ -49,8 +54,8 @@ def add_error_handlers(app: FastAPI) -> None:
         return JSONResponse({"detail": error.detail}, error.status, headers)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": problem_of(error)}, 422)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({"detail": problem_of(error, request.scope.get("route"))}, 422)
 
 
 def build_app(
@@ -66,7 +71,7 @@ def build_app(
         title="fx serving",
         description=DESCRIPTION,
         version="1",
-        strict_content_type=False,  # curl sends JSON as a form unless told otherwise; the hot route takes it, too
+        strict_content_type=False,  # a body without a type is JSON, too
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -115,14 +120,20 @@ def _add_state_routes(app: FastAPI, stores: Stores, worker: str, health: HealthD
     async def get_health() -> dict[str, Any]:
         return health.health(worker)
 
-    @app.get("/ready", tags=["state"], summary="200 if predictions can be answered, else 503 and why")
+    @app.get(
+        "/ready",
+        tags=["state"],
+        summary="200 if the routing is read and a model is deployed, else 503 and why. How fresh features are: /health",
+        responses=_NOT_READY,
+    )
     async def get_ready() -> JSONResponse:
         reason = health.ready()
         return JSONResponse({"ready": True} if reason is None else {"detail": reason}, 200 if reason is None else 503)
 
     @app.get("/metrics", tags=["state"], summary="Prometheus metrics of all workers", response_class=PlainTextResponse)
     async def get_metrics() -> Response:
-        content = await asyncio.to_thread(exposition, stores.metrics, stores.evidence)
+        ingestion = stores.serving / "ingest.json"
+        content = await asyncio.to_thread(exposition, stores.metrics, stores.evidence, ingestion)
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/traffic", tags=["state"], summary="Versions, shares and counts per model")

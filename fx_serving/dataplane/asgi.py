@@ -14,7 +14,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from fx_serving.access.bodies import BodyRefused, read_body, too_long
+from fx_serving.client import tracing
 from fx_serving.config import LimitSettings
+from fx_serving.correlation import run_id_of, span_of
 from fx_serving.dataplane import batch, request, v2
 from fx_serving.dataplane.errors import ApiError
 from fx_serving.dataplane.explain import Explainer
@@ -46,6 +48,13 @@ class HotRoutes:
         target: v2.Target | None = None
         if method != "POST" or (path not in ROUTES and (target := v2.target(path)) is None):
             return await self._hand_on(method, scope, receive, send)
+        if not tracing.on():
+            return await self._infer(scope, receive, send, target)
+        with span_of(scope, f"POST {path}"):
+            return await self._infer(scope, receive, send, target)
+
+    async def _infer(self, scope: Any, receive: Any, send: Any, target: v2.Target | None) -> None:
+        path, body = scope["path"], None
         try:
             if scope.get("fx.admitted") is False:
                 raise self._busy()
@@ -57,15 +66,17 @@ class HotRoutes:
             if target is not None:
                 answer = await v2.infer(self.predictor, target, body, until, self.limits.batch_rows)
             elif scope["query_string"] and _explain(scope["query_string"]):
-                question = request.decode(body)
+                question = self._one(body)
                 plain = await self.predictor.answer(question, ROUTES[path], until, _route(scope))
                 answer = await self.explainer.explain(plain)
             else:
                 answer = await self._predict(body, ROUTES[path], until, _route(scope))
         except ApiError as error:
+            if error.status == 500:  # a fault of the model or of ours, not of the asker
+                log.warning("prediction failed: %s", error.detail, exc_info=error.__cause__, extra=_ids(scope, body))
             await self._refuse(send, error, target)
         except Exception:
-            log.exception("prediction failed unexpectedly")
+            log.exception("prediction failed unexpectedly", extra=_ids(scope, body))
             error = ApiError(
                 500, "the service failed on this request; its log says how (fx_serving.asgi).", "unexpected"
             )
@@ -79,6 +90,14 @@ class HotRoutes:
                 }
             )
             await send({"type": "http.response.body", "body": answer})
+
+    def _one(self, body: bytes) -> request.PredictRequest:
+        try:
+            return request.decode(body)
+        except ApiError:
+            if batch.decode(body, self.limits.batch_rows) is None:
+                raise
+            raise ApiError(422, "explain: a batch is not explained; leave explain out, or ask one by one") from None
 
     async def _predict(self, body: bytes, forced: str | None, until: float, route: str) -> bytes:
         try:
@@ -124,10 +143,16 @@ class HotRoutes:
 
     async def _hand_on(self, method: str, scope: Any, receive: Any, send: Any) -> None:
         """Everything else; changes (which wait for disks and other processes) in a bounded number at once."""
+        if scope["path"].endswith("\n"):  # the framework's patterns take that for the path without it
+            error = ApiError(404, "path: ends with the end of a line; leave that out", "path")
+            return await self._refuse(send, error, v2.Target("", None) if scope["path"].startswith("/v2/") else None)
         if method in ("GET", "HEAD"):
             return await self.app(scope, receive, send)
         if self._others >= self.limits.max_concurrent:
             return await self._refuse(send, self._busy(), None)
+        # curl calls JSON a form unless told otherwise. Who may ask, and from which page, was decided before.
+        named = [header for header in scope["headers"] if header[0] != b"content-type"]
+        scope = {**scope, "headers": [*named, _JSON]}
         self._others += 1
         try:
             await self.app(scope, receive, send)
@@ -168,8 +193,29 @@ def _deadline_ms(value: bytes) -> float:
     return given
 
 
+class _Named(msgspec.Struct):
+    """What a body says of itself; v2 names its id otherwise."""
+
+    request_id: str | None = None
+    id: str | None = None
+
+
+def _ids(scope: Any, body: bytes | None) -> dict[str, str | None]:
+    """For a line about a request that failed: its own id, which is that of its prediction, and the run that asked."""
+    try:
+        named = msgspec.json.decode(body or b"{}", type=_Named)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        named = _Named()
+    given = named.request_id or named.id
+    return {"request_id": given, "prediction_id": given, "run_id": run_id_of(scope)}
+
+
 def _explain(query: bytes) -> bool:
-    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("explain")
+    parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    unknown = next((name for name in parameters if name != "explain"), None)
+    if unknown is not None:
+        raise ApiError(422, f"{unknown[:64]}: no such query parameter; the one there is: explain=true")
+    given = parameters.get("explain")
     if given is None:
         return False
     if given[-1] not in ("true", "false"):

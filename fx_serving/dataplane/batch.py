@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import Any
 
 import msgspec
 
 from fx_serving.dataplane.errors import ApiError
-from fx_serving.dataplane.predictor import Predictor
+from fx_serving.dataplane.predictor import Predictor, kept_for_blue
 from fx_serving.dataplane.request import PredictRequest, checked, explain_refusal
 from fx_serving.dataplane.request import decode as decode_request
 
@@ -66,19 +67,34 @@ def decode(body: bytes, most: int) -> list[PredictRequest | ApiError] | None:
         return None
     if found.requests is msgspec.UNSET and found.instruments is msgspec.UNSET:
         return None
+    if found.requests is not msgspec.UNSET and found.instruments is not msgspec.UNSET:
+        raise ApiError(422, "requests, instruments: give one of both")
+    many = "requests" if found.requests is not msgspec.UNSET else "instruments"
     try:
-        if found.requests is not msgspec.UNSET:
+        if many == "requests":
             rows = _requests.decode(body).requests
             _count(len(rows), most, "requests")
             return [_one(bytes(row)) for row in rows]
         shared = _instruments.decode(body)
     except msgspec.ValidationError as error:
-        raise ApiError(422, explain_refusal(str(error), (*_Requests.__struct_fields__, *_FIELDS))) from None
+        raise ApiError(422, _refusal(str(error), many)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # inside of what was only skipped above
+        raise ApiError(422, f"body: not valid JSON ({error}).") from None
     _count(len(shared.instruments), most, "instruments")
     return [_of(shared, instrument) for instrument in shared.instruments]
 
 
 _FIELDS = _Instruments.__struct_fields__
+_OF_ONE = frozenset(PredictRequest.__struct_fields__)
+
+
+def _refusal(message: str, many: str) -> str:
+    unknown = re.search(r"unknown field `(.*)`", message)
+    if unknown and many == "requests" and unknown[1] in _OF_ONE:
+        return f"{unknown[1]}: with requests, put it into each request"
+    if unknown and unknown[1] == "instrument":
+        return "instrument: with instruments, put it into that list"
+    return explain_refusal(message, _FIELDS if many == "instruments" else _Requests.__struct_fields__)
 
 
 def _count(n: int, most: int, field: str) -> None:
@@ -118,6 +134,7 @@ async def answer(
     """The batch's answer. Raises the first refusal where not one question could be answered."""
     answers: list[msgspec.Raw | _Failed] = []
     first: ApiError | None = None
+    whole_s = until - time.monotonic()
     for i, question in enumerate(questions):
         if i and i % _AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -126,7 +143,8 @@ async def answer(
                 raise question
             if time.monotonic() > until:
                 raise ApiError(504, "deadline: passed before it was this question's turn. Send fewer.", "deadline")
-            answers.append(msgspec.Raw(await predictor.answer(question, forced, until, route)))
+            kept_s = kept_for_blue(len(questions) - 1 - i, whole_s)
+            answers.append(msgspec.Raw(await predictor.answer(question, forced, until, route, kept_s)))
         except ApiError as error:
             first = first or error
             predictor.metrics.refused(error.status, error.reason)

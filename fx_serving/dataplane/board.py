@@ -25,7 +25,7 @@ from fx_serving.routing import read_routing
 
 EVERY_S = 1.0
 _QUIET_S = 10.0
-_ROLLOUTS = 12  # the newest; older ones are found by GET /rollouts
+_ROLLOUTS = 12  # the newest, and all that have not ended; others are found by GET /rollouts
 _AUDIT = 20
 _MINUTES = 5
 _SAMPLES = _MINUTES * 60
@@ -113,7 +113,7 @@ class Board:
 
     async def _from_controller(self, models: list[str], slow: bool) -> None:
         try:
-            found = (await self._ask(f"/rollouts?limit={_ROLLOUTS}"))["rollouts"]
+            found = (await self._ask(f"/rollouts?limit={_ROLLOUTS}&and_running=true"))["rollouts"]
             moved = self._put_rollouts(found)
             if moved or slow:
                 self._put("audit", (await self._ask(f"/audit?limit={_AUDIT}&newest_first=true"))["records"])

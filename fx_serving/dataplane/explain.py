@@ -12,6 +12,7 @@ import logging
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from fx_serving.dataplane.limits import single_threaded_environment
 log = logging.getLogger("fx_serving.explain")
 TOP = 10
 DEADLINE_S = 5.0  # the first question waits for the helper's imports; what takes longer is ready for the next one
+HANGING_S = 30.0  # asked for so long without any answer, the helper is replaced
 _WAITING = 16
 
 
@@ -44,9 +46,11 @@ class Shares(msgspec.Struct):
 class _Link(asyncio.Protocol):
     def __init__(self) -> None:
         self.waiting: dict[int, asyncio.Future[bytes]] = {}
+        self.asked: float | None = None  # when the first question was asked after the last answer
         self._frames = frames.Frames()
 
     def data_received(self, data: bytes) -> None:
+        self.asked = None
         for number, payload in self._frames.feed(data):
             future = self.waiting.pop(number, None)
             if future is not None and not future.done():
@@ -83,6 +87,7 @@ class Explainer:
                 explanation = _explanation(used, shares)
         except TimeoutError:
             note = f"no explanation within {DEADLINE_S:g} s (the first one waits for its helper process); ask again"
+            await self._replace_hanging()
         except (OSError, msgspec.MsgspecError) as error:
             note = f"no explanation: {error}; ask again"
             log.warning("explanation failed: %s", error)
@@ -101,11 +106,20 @@ class Explainer:
         number = self._number
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         link.waiting[number] = future
+        link.asked = link.asked or time.monotonic()
         transport.write(frames.question(number, msgspec.json.encode(question)))
         try:
             return msgspec.json.decode(await future, type=Shares)
         finally:
             link.waiting.pop(number, None)
+
+    async def _replace_hanging(self) -> None:
+        """Let the next question start another helper, where this one has not said anything for long."""
+        async with self._starting:
+            asked = self._link.asked if self._link is not None else None
+            if asked is not None and time.monotonic() - asked > HANGING_S:
+                log.warning("the explanation helper hangs; it is replaced")
+                await self.stop()
 
     async def _start(self) -> None:
         await self.stop()

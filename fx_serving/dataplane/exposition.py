@@ -8,6 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from fx_serving.dataplane.health import read_ingestion
 from fx_serving.evidence import BOUNDS, read_workers, total
 
 PREDICTIONS = "fx_predictions"
@@ -15,13 +16,13 @@ SECONDS = "fx_prediction_seconds"
 
 
 class _Evidence:
-    """A Prometheus collector over the evidence files."""
+    """A Prometheus collector over the evidence files, and over what the ingester says of itself."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, ingestion: Path) -> None:
+        self.folder, self.ingestion = folder, ingestion
 
     def collect(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         slot = ["model", "version", "slot"]
         predictions = CounterMetricFamily(PREDICTIONS, "Predictions answered", labels=[*slot, "outcome"])
@@ -58,14 +59,21 @@ class _Evidence:
         for name, count in sorted(errors.items()):
             refused.add_metric(name.split(" ", 1), count)
         yield from (predictions, seconds, control, shadow, canary, refused)
+        if (state := read_ingestion(self.ingestion)) is not None:
+            yield GaugeMetricFamily(
+                "fx_prediction_log_behind_bytes", "Log that is not in the database yet", state.behind_bytes
+            )
+            yield GaugeMetricFamily(
+                "fx_prediction_log_ingest_degraded", "1: the log cannot be taken in", float(state.problem is not None)
+            )
 
 
-def exposition(values: Path, evidence: Path) -> bytes:
-    """All workers' metrics as Prometheus text."""
+def exposition(values: Path, evidence: Path, ingestion: Path) -> bytes:
+    """All workers' metrics as Prometheus text. ingestion: the ingester's file, which may not be there."""
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(values))
-    registry.register(_Evidence(evidence))
+    registry.register(_Evidence(evidence, ingestion))
     return generate_latest(registry)

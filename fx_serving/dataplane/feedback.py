@@ -21,8 +21,8 @@ from fx_serving.dataplane.log import PredictionLogWriter
 from fx_serving.dataplane.predictor import Answered
 
 _REMEMBERED = 20_000
-# Another worker may have answered just now and not have flushed yet: looked at twice, so long apart.
-_FLUSHED_S = 0.5
+# What a flush takes at most, besides the interval after which it begins.
+_FSYNC_S = 0.3
 
 
 class FeedbackBody(BaseModel):
@@ -90,6 +90,8 @@ class FeedbackDesk:
     ) -> None:
         self.folder, self.log, self.recent, self.late_after_s = folder, log, recent, late_after_s
         self._taken: OrderedDict[str, None] = OrderedDict()
+        # So long after an answer its record is in the log, whichever worker gave it.
+        self._logged_s = log.interval_s + _FSYNC_S
 
     async def take(self, body: FeedbackBody, known_instruments: frozenset[str]) -> FeedbackAnswer:
         """Record it. Raises ApiError 404, 410, 422 or 503."""
@@ -142,12 +144,14 @@ class FeedbackDesk:
 
     async def _prediction(self, prediction_id: str) -> _Subject:
         known = self.recent.get(prediction_id)
-        if known is not None:
-            return _Subject(known.instrument, known.timestamp, known.model)
-        for pause_s in (_FLUSHED_S, 0):
-            found = await self._ask(find, self.folder, prediction_id)
-            if found is not None:
-                return _Subject(found.instrument, found.timestamp, found.model)
+        held = known and _Subject(known.instrument, known.timestamp, known.model)
+        if known and held and known.question.request_id is None:  # made here: nobody else has it
+            return held
+        if held:
+            await self._ask(self.log.flush)
+        for pause_s in (self._logged_s, 0):
+            if (first := await self._first(prediction_id)) is not None:
+                return first
             deleted = await self._ask(self._forgotten, prediction_id)
             if deleted is not None:
                 raise ApiError(
@@ -156,10 +160,24 @@ class FeedbackDesk:
                     "log.keep_rows_days. Give instrument and timestamp instead.",
                 )
             await asyncio.sleep(pause_s)
+        if held:  # answered here, and not logged: the disk is full, say
+            return held
         raise ApiError(
             404,
             f"prediction_id: {prediction_id!r} is not in the prediction log. Give instrument and timestamp instead.",
         )
+
+    async def _first(self, prediction_id: str) -> _Subject | None:
+        """What was logged first under the id. Of an id that the asker gave, another worker may have answered before and
+        not have written it down yet.
+        """
+        found = await self._ask(find, self.folder, prediction_id)
+        if found is not None and found.request_id is not None:
+            age_s = (datetime.now(UTC) - found.logged_at).total_seconds()
+            if age_s < self._logged_s:
+                await asyncio.sleep(min(self._logged_s, self._logged_s - age_s))
+                found = await self._ask(find, self.folder, prediction_id) or found
+        return found and _Subject(found.instrument, found.timestamp, found.model)
 
     async def _ask(self, look: Any, *values: Any) -> Any:
         """Look into the log, in a thread."""
@@ -215,7 +233,7 @@ def _agree(body: FeedbackBody, true: _Subject, given: datetime | None) -> None:
 def _words(late: bool, matched: int, late_after_s: float) -> str | None:
     notes = []
     if matched == 0:
-        notes.append("no prediction of this instrument and time is logged yet; it counts for those that still come in")
+        notes.append("no prediction of this instrument and time is logged yet; it counts for those of the next minute")
     if late:
         days = late_after_s / 86_400
         notes.append(f"the decision is more than {days:g} days old; rollouts that have ended ignore it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -19,11 +20,21 @@ class ControllerLink:
         self.key = key or address.with_name("internal.key")
         self._http = httpx.AsyncClient(timeout=10.0, trust_env=False)
 
-    async def call(self, method: str, path: str, body: bytes | None = None, actor: str = "local") -> tuple[int, bytes]:
-        """(status, JSON body) of the controller's answer. Raises ApiError 503 while it is down."""
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        actor: str = "local",
+        correlation: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """(status, JSON body) of the controller's answer. Raises ApiError 503 while it is down.
+
+        correlation: headers that say which run asks, and within which trace.
+        """
         try:
             url = json.loads(self.address.read_bytes())["url"]
-            headers = {"authorization": bearer(read_internal_key(self.key)), "x-fx-actor": actor}
+            headers = {"authorization": bearer(read_internal_key(self.key)), "x-fx-actor": actor, **(correlation or {})}
             if body is not None:
                 headers["content-type"] = "application/json"
             answer = await self._http.request(method, url + path, content=body, headers=headers)

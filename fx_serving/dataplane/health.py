@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,11 +18,19 @@ from fx_serving.dataplane.stream import PredictionStream
 from fx_serving.evidence import Key, SlotEvidence, read_evidence
 
 
-class _Ingestion(msgspec.Struct):
+class Ingestion(msgspec.Struct):
     """What the ingester says of itself."""
 
     behind_bytes: int = 0
     problem: str | None = None
+
+
+def read_ingestion(path: Path) -> Ingestion | None:
+    """serving/ingest.json; None where nothing is ingested here, or not yet."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Ingestion)
+    except (OSError, ValueError):
+        return None
 
 
 def _component(problems: list[str], **more: Any) -> dict[str, Any]:
@@ -105,10 +114,9 @@ class HealthDesk:
     def _log(self) -> dict[str, Any]:
         problems = [self.log.problem] if self.log.problem else []
         more: dict[str, Any] = {"waiting": self.log.waiting, "dropped": self.log.dropped}
-        try:
-            state = msgspec.json.decode((self.stores.serving / "ingest.json").read_bytes(), type=_Ingestion)
-        except (OSError, msgspec.DecodeError):
-            return _component(problems, **more)  # nothing is ingested here, or not yet
+        state = read_ingestion(self.stores.serving / "ingest.json")
+        if state is None:
+            return _component(problems, **more)
         if state.problem:
             problems.append(f"ingestion is delayed: {state.problem}")
         return _component(problems, **more, behind_bytes=state.behind_bytes)

@@ -56,9 +56,20 @@ class _Segments:
 
     def _open_next(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{self._stem}-{self._seq + 1:06d}.ndjson"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        fsync_dir(self.folder)
+        fd = None
+        while fd is None:
+            path = self.folder / f"{self._stem}-{self._seq + 1:06d}.ndjson"
+            try:
+                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            except FileExistsError:  # by a worker of this name that is still ending, its supervisor having been killed
+                self._seq += 1
+        try:
+            fsync_dir(self.folder)
+        except OSError:
+            os.close(fd)
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
         self.close()
         self._fd, self._size, self._seq, self._torn = fd, 0, self._seq + 1, False
 
@@ -81,7 +92,7 @@ class PredictionLogWriter:
     ) -> None:
         self._streams = {kind: _Segments(folder, worker, kind, max_bytes) for kind in KINDS}
         self._waiting: dict[Kind, deque[bytes]] = {kind: deque() for kind in KINDS}
-        self._interval = flush_ms / 1000
+        self.interval_s = flush_ms / 1000
         self._max_waiting = max_waiting
         self._stop = threading.Event()
         self._flushing = threading.Lock()
@@ -125,7 +136,7 @@ class PredictionLogWriter:
             return True
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval if self.problem is None else _RETRY_S):
+        while not self._stop.wait(self.interval_s if self.problem is None else _RETRY_S):
             self.flush()
 
     def stop(self) -> bool:

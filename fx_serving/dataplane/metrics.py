@@ -79,6 +79,8 @@ class Metrics:
         self.log_waiting = Gauge("fx_prediction_log_waiting", "Records not yet on disk", multiprocess_mode="sum")
         self.log_dropped = Counter("fx_prediction_log_dropped", "Records given up while the log was degraded")
         self.shadow_dropped = Counter("fx_shadow_dropped", "Shadow scores left out because too many were waiting")
+        self.rollout = Gauge("fx_rollout_running", "1: a candidate is loaded", ["model"], multiprocess_mode=recent)
+        self.in_flight = Gauge("fx_requests_in_flight", "Predictions being answered", multiprocess_mode="sum")
         self.lease = Gauge("fx_controller_lease", "1: the controller is seen to live", multiprocess_mode="min")
 
     def answered(

@@ -160,7 +160,7 @@ _EXAMPLES = {
     },
     "many": {
         "summary": "Many instruments",
-        "value": {"instruments": ["GBP_USD", "EUR_USD"]},
+        "value": {"instruments": ["GBP_USD", "USD_JPY"]},
     },
     "sticky": {
         "summary": "Sticky per client",

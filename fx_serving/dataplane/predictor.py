@@ -15,6 +15,7 @@ from datetime import datetime
 
 import msgspec
 
+from fx_serving.client import tracing
 from fx_serving.config import ServingConfig
 from fx_serving.dataplane import request as requests
 from fx_serving.dataplane.answer import Asked, Scored, encode_answer
@@ -36,6 +37,14 @@ _REMEMBERED = 10_000
 _REMEMBERED_BYTES = 32 * 1024 * 1024
 SUITE = "suite"  # the route of the controller's smoke test, which is neither logged nor counted
 _RESERVE_S = 0.002  # of a deadline, for scoring on blue what the candidate did not answer in time
+_ROW_S, _PAUSE_S = 0.0005, 0.1  # for a row that blue answers; for a moment in which the machine does something else
+
+
+def kept_for_blue(rows: int, whole_s: float) -> float:
+    """Of the `whole_s` of a request with many rows, what no candidate may use up: without it, blue could not answer the
+    `rows` still to come either.
+    """
+    return min(rows * _ROW_S + _PAUSE_S, whole_s / 2) if rows else 0.0
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -72,9 +81,16 @@ class Predictor:
         self._fair_s = 0.9 * min(config.sidecar.deadline_ms, config.limits.deadline_ms) / 1000
 
     async def answer(
-        self, question: PredictRequest, forced: str | None = None, until: float = math.inf, route: str = "predict"
+        self,
+        question: PredictRequest,
+        forced: str | None = None,
+        until: float = math.inf,
+        route: str = "predict",
+        kept_s: float = 0.0,
     ) -> bytes:
-        """The answer's body. `until`: the deadline (monotonic). Raises ApiError."""
+        """The answer's body. `until`: the deadline (monotonic). `kept_s`: how long before it a candidate is not waited
+        for any more. Raises ApiError.
+        """
         started = time.perf_counter_ns()
         prediction_id = question.request_id
         if prediction_id is None:
@@ -83,13 +99,15 @@ class Predictor:
             known = self.recent.get(prediction_id)
             if known is not None:
                 return _again(known, question, forced)
+        if tracing.on():
+            tracing.note("fx.prediction_id", prediction_id)
         model, slots = self._model(self.slots.current, question)
         at, historic = requests.decision_time(question)
         green, compared = self._split(model, slots, question, prediction_id, forced)
         self._served(model, slots, green, question, forced, route)
         asked = Asked(question, forced, prediction_id, at, historic, route, started)
         if green is not None:
-            return await self._canary(asked, model, slots, green, until)
+            return await self._canary(asked, model, slots, green, until - (kept_s if slots.blue else 0.0))
         blue = _require_blue(model, slots)
         return self._blue(asked, blue, self._vector(blue, asked), compared)
 
@@ -119,12 +137,14 @@ class Predictor:
         key = (model, hot.version, "green")
         left = until - time.monotonic() - _RESERVE_S
         try:
+            if left <= 0 and blue is not None:
+                raise CanaryFailure("deadline", "what is left of the deadline is for the stable version")
             vector = self._vector(hot, asked)
             sent = time.perf_counter()
             score, own_s = await green.sidecar.score(vector.row.tobytes(), max(left, 0.0005))
             hop_s = max(0.0, time.perf_counter() - sent - own_s)
         except Exception as error:  # whatever goes wrong on the way to the candidate, blue answers
-            failed = _why(error)
+            failed = _why(error, asked.prediction_id, rollout)
             if blue is None:
                 if not isinstance(error, ApiError):
                     self._count(asked, key, "error", _since(asked.started), reason=failed)
@@ -264,13 +284,14 @@ def _since(started: int) -> float:
     return (time.perf_counter_ns() - started) / 1e9
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, prediction_id: str, rollout_id: str) -> str:
     """The reason under which a canary failure is counted."""
     if isinstance(error, CanaryFailure):
         return error.reason
     if isinstance(error, ApiError):
         return "features"
-    logger.error("candidate not asked", exc_info=error)
+    ids = {"prediction_id": prediction_id, "rollout_id": rollout_id}
+    logger.error("candidate not asked", exc_info=error, extra=ids)
     return "internal"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from fx_serving.client import clock
 from fx_serving.dataplane.errors import ApiError
 
-_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -50,7 +50,7 @@ def decode(body: bytes) -> PredictRequest:
 
 def checked(request: PredictRequest) -> PredictRequest:
     """The request, if its id and key may be used. Raises ApiError 422 naming the field."""
-    if request.request_id is not None and not _ID.match(request.request_id):
+    if request.request_id is not None and not _ID.fullmatch(request.request_id):
         raise ApiError(422, "request_id: must be 1 to 64 of the characters A-Z a-z 0-9 . _ : -")
     if request.key is not None and not 0 < len(request.key) <= 256:
         raise ApiError(422, "key: must be 1 to 256 characters long")
@@ -68,7 +68,7 @@ def explain_refusal(message: str, fields: tuple[str, ...]) -> str:
     unknown = re.search(r"unknown field `(.*)`", message)
     if unknown:
         return f"{unknown[1]}: no such field. Known: {', '.join(fields)}."
-    return f"body: {message}"
+    return f'body: {message}. Send an object such as {{"instrument": "GBP_USD"}}.'
 
 
 def _name_non_finite(body: bytes) -> None:
@@ -80,7 +80,9 @@ def _name_non_finite(body: bytes) -> None:
     features = content.get("features") if isinstance(content, dict) else None
     for name, value in features.items() if isinstance(features, dict) else ():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ApiError(422, f"features.{name}: {value} is not a finite number")
+            # That parser takes half a character, too, which no answer can hold.
+            shown = name.encode("utf-8", "replace").decode()
+            raise ApiError(422, f"features.{shown}: {value} is not a finite number")
 
 
 def overrides(request: PredictRequest, position: dict[str, int], model: str) -> dict[int, float]:
@@ -95,7 +97,7 @@ def overrides(request: PredictRequest, position: dict[str, int], model: str) -> 
             known = ", ".join(position)
             raise ApiError(422, f"features.{name}: model {model} has no such feature. Known: {known}.")
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ApiError(422, f"features.{name}: must be a number, not {json.dumps(value)[:40]}")
+            raise ApiError(422, f"features.{name}: must be a number, not {_shown(value)}")
         # Written so that NaN fails. The model takes float32: what overflows there is not finite for it.
         if not abs(value) <= _FLOAT32_MAX:
             raise ApiError(
@@ -106,6 +108,13 @@ def overrides(request: PredictRequest, position: dict[str, int], model: str) -> 
             )
         made[place] = float(value)
     return made
+
+
+def _shown(value: Any) -> str:
+    """A value that is no number; of what may be nested without end, only what it is."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return json.dumps(value)[:40]
 
 
 def decision_time(request: PredictRequest) -> tuple[datetime, bool]:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
+from fx_serving import correlation
 from fx_serving.client.bundle import valid_name
 from fx_serving.dataplane.errors import ApiError
 from fx_serving.dataplane.forward import ControllerLink
@@ -49,7 +50,9 @@ class Desk:
             path = f"{path}?{urlencode(given)}"
         content = body.model_dump_json(exclude_unset=True).encode() if body is not None else None
         caller = getattr(request.scope.get("fx.caller"), "name", None) or "local"
-        status, answer = await self.controller.call(method, path, content, caller)
+        with correlation.span_of(request.scope, f"{method} {path.partition('?')[0]}"):
+            headers = correlation.headers_of(request.scope)
+            status, answer = await self.controller.call(method, path, content, caller, headers)
         return Response(answer, status, media_type="application/json")
 
 

@@ -1,13 +1,15 @@
 """The sidecar process: scores one candidate for one worker, behind a memory limit. A crash here touches
 nobody.
 
-python -m fx_serving.dataplane.sidecar --fd N --bundles DIR --model M --version V --memory-mb MB
+python -m fx_serving.dataplane.sidecar --fd N --parent PID --bundles DIR --model M --version V --memory-mb MB
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from fx_serving.client.bundle import BundleError, bundle_dir, read_manifest
 from fx_serving.dataplane import frames
 from fx_serving.dataplane.bundles import LoadedBundle, load_bundle
 from fx_serving.dataplane.limits import import_runtime, limit_memory
+
+_LOOK_S = 0.5
 
 
 def _load(options: argparse.Namespace) -> LoadedBundle:
@@ -40,14 +44,27 @@ def _serve(link: socket.socket, bundle: LoadedBundle) -> None:
             link.sendall(reply)
 
 
+def _leave_with(parent: int) -> None:
+    """End with the worker, even in the middle of a score that never comes back."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--bundles", type=Path, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--version", required=True)
     parser.add_argument("--memory-mb", type=int, required=True)
     options = parser.parse_args()
+    _leave_with(options.parent)
     link = socket.socket(fileno=options.fd)
     started = time.monotonic()
     try:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -145,6 +146,7 @@ class Sidecar:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         command = [sys.executable, "-m", "fx_serving.dataplane.sidecar", "--fd", str(theirs.fileno())]
+        command += ["--parent", str(os.getpid())]
         command += ["--bundles", str(self.bundles), "--model", self.model, "--version", self.version]
         command += ["--memory-mb", str(self.settings.memory_mb)]
         with theirs:

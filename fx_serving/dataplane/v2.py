@@ -16,7 +16,7 @@ import msgspec
 
 from fx_serving.dataplane.bundles import LoadedBundle
 from fx_serving.dataplane.errors import ApiError
-from fx_serving.dataplane.predictor import Predictor
+from fx_serving.dataplane.predictor import Predictor, kept_for_blue
 from fx_serving.dataplane.request import PredictRequest, checked, explain_refusal
 from fx_serving.dataplane.slots import Deployment
 
@@ -24,7 +24,7 @@ NAME = "fx serving"
 OUTPUT = "probabilities"
 INPUT = "input"
 _AT_ONCE = 8
-_PATH = re.compile(r"^/v2/models/([^/]+)(?:/versions/([^/]+))?/infer$")
+_PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 
 
 class Target(NamedTuple):
@@ -83,7 +83,7 @@ def target(path: str) -> Target | None:
     """The model and version of an inference path; None for any other path."""
     if not path.startswith("/v2/"):
         return None
-    match = _PATH.match(path)
+    match = _PATH.fullmatch(path)
     return Target(match[1], match[2]) if match else None
 
 
@@ -124,13 +124,15 @@ async def infer(predictor: Predictor, asked: Target, body: bytes, until: float, 
         raise ApiError(422, f"parameters.slot: version {asked.version} answers in {slot}, not in {told.slot}")
     rows = _rows(request.inputs, bundle, told.instrument, most)
     scores: list[_Score] = []
+    whole_s = until - time.monotonic()
     for i, features in enumerate(rows):
         if i and i % _AT_ONCE == 0:
             await asyncio.sleep(0)
         if time.monotonic() > until:
             raise ApiError(504, f"deadline: passed before row {i}. Send fewer rows.", "deadline")
         question = checked(PredictRequest(told.instrument, None, asked.model, features, told.key, None))
-        scores.append(_score.decode(await predictor.answer(question, slot or told.slot, until, "v2")))
+        kept_s = kept_for_blue(len(rows) - 1 - i, whole_s)
+        scores.append(_score.decode(await predictor.answer(question, slot or told.slot, until, "v2", kept_s)))
     output = {"name": OUTPUT, "datatype": "FP64", "shape": [len(scores)], "data": [one.prediction for one in scores]}
     answer: dict[str, Any] = {
         "model_name": asked.model,

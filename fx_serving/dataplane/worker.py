@@ -22,7 +22,7 @@ from fx_serving.access.guard import Guard
 from fx_serving.access.perimeter import Perimeter
 from fx_serving.access.protocol import bounded
 from fx_serving.access.tls import uvicorn_options
-from fx_serving.client import clock
+from fx_serving.client import clock, tracing
 from fx_serving.client.blob_store import open_blobs
 from fx_serving.client.files import atomic_write
 from fx_serving.client.home import Stores
@@ -41,7 +41,7 @@ from fx_serving.dataplane.predictor import Predictor
 from fx_serving.dataplane.slots import SlotManager
 from fx_serving.dataplane.snapshots import FeatureSnapshots
 from fx_serving.dataplane.stream import PredictionStream
-from fx_serving.processes import leave_with_parent, setup_logging
+from fx_serving.processes import leave_with_parent, open_many_files, setup_logging
 
 log = logging.getLogger("fx_serving.worker")
 
@@ -141,6 +141,7 @@ class Worker:
             weights: dict[tuple[str, str, str], float] = {}
             for model, slots in self.slots.current.models.items():
                 share = slots.green.route.weight if slots.green and live else 0.0
+                self.metrics.rollout.labels(model).set(slots.green is not None)
                 if slots.green:
                     weights[model, slots.green.route.version, "green"] = share
                 if slots.blue:
@@ -150,6 +151,7 @@ class Worker:
             for labels, weight in weights.items():
                 self.metrics.weight.labels(*labels).set(weight)
             self._weights = weights
+            self.metrics.in_flight.set(self.gate.inside)
             self.metrics.lease.set(live)
             self.metrics.store_degraded.set(self.snapshots.problem is not None)
             self.metrics.log_degraded.set(self.log.problem is not None)
@@ -178,6 +180,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int)
     options = parser.parse_args()
     setup_logging(options.id)
+    open_many_files()
+    tracing.start("fx-worker")
     stores = Stores(options.home)
     config = load_config(options.home)
     # What the command line of `fx serve` changed of the settings.

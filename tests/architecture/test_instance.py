@@ -8,6 +8,8 @@ from dagster import DagsterInstance
 from dagster._core.instance.config import PoolGranularity
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
+from fx_assets.runs.launcher import HostRunLauncher
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,6 +25,7 @@ def test_local_instance_loads_with_what_the_file_says(tmp_path):
         assert instance.run_monitoring_enabled is True
         assert instance.run_monitoring_settings["free_slots_after_run_end_seconds"] == 60
         assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        assert isinstance(instance.run_launcher, HostRunLauncher)
         concurrency = instance.get_concurrency_config()
         assert concurrency.run_queue_config is not None
         assert concurrency.run_queue_config.max_concurrent_runs == 2

@@ -37,6 +37,7 @@ def test_the_asset_graph_shows_the_tables_and_the_model(platform: Platform, page
 
 def test_the_gold_group_draws_its_assets(platform: Platform, page):
     shown, _ = page
+    shown.set_viewport_size({"width": 2600, "height": 1800})  # only what is in view is drawn
     shown.goto(f"{platform.dagster}/locations/__repository__@fx_assets/asset-groups/gold/lineage", timeout=PATIENCE_MS)
     for asset in ("market_features", "news_signals", "labels"):
         expect(shown.get_by_text(asset).first).to_be_visible(timeout=PATIENCE_MS)

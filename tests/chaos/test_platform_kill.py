@@ -18,7 +18,7 @@ from fx_serving.client.prediction_log import read_predictions
 from fx_serving.routing import read_routing
 from fx_serving.state import open_state, read_head
 from tests.servers.demo import MODEL, copy_of, finished_demo
-from tests.servers.platform import Platform, descendants, living, start_platform
+from tests.servers.platform import Platform, command_of, descendants, living, start_platform
 from tests.servers.serving import Traffic, wait_until
 
 pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -71,14 +71,6 @@ def supervisor(platform: Platform) -> psutil.Process:
 
 def below(platform: Platform, module: str) -> list[psutil.Process]:
     return [p for p in supervisor(platform).children() if module in command_of(p)]
-
-
-def command_of(process: psutil.Process) -> str:
-    """Empty for one that has just ended."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 def deployed(platform: Platform) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fx_assets.archive.archive import Archive
 from fx_assets.bronze.files import CANDLES, Bronze, Fetch
 from fx_assets.errors import StoreError
 from fx_assets.stack.environment import ROOT
@@ -93,6 +94,27 @@ def test_many_sessions_appended_to_a_full_disk_are_all_or_none(small_disk: Small
     assert len(bronze.read(CANDLES, days, ["X"])) == 29 * 24
 
 
+@pytest.mark.parametrize("full", ["lake", "archive"])
+def test_an_archive_that_runs_out_of_room_removes_nothing(small_disk: SmallDisk, tmp_path, full):
+    """Where the tar has no room, and where the list of what is removed has none."""
+    places = {name: (small_disk.folder if name == full else tmp_path) / name for name in ("lake", "archive")}
+    lake, archive = LocalStore(places["lake"]), LocalStore(places["archive"])
+    days = [f"2021-03-{day:02}" for day in range(1, 29)]
+    Bronze(lake).append_all(CANDLES, [Fetch("X", day, "s", bars(count=24)) for day in days], NOW)
+    before = {path: lake.read(path) for path in lake.list(CANDLES)}
+    small_disk.fill(leave=0)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"the disk is full \(") as caught:
+            Archive(lake, archive).run("2021-04", remove_local=True)
+        assert str(small_disk.folder) in str(caught.value)
+        assert {path: lake.read(path) for path in lake.list(CANDLES)} == before
+    small_disk.empty()
+    done = Archive(lake, archive).run("2021-04", remove_local=True)
+    assert done.removed == {(CANDLES, "2021-03"): 28}
+    assert Archive(lake, archive).restore("2021-03") == 28
+    assert {path: lake.read(path) for path in lake.list(CANDLES)} == before
+
+
 @pytest.fixture
 def fx(small_disk: SmallDisk, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     """fx(*arguments): the command, as a user calls it, with its home on the small disk."""
@@ -148,7 +170,8 @@ def test_a_home_that_cannot_be_made_is_told(small_disk: SmallDisk, fx):
 def test_starting_the_platform_on_a_full_disk_is_told(small_disk: SmallDisk, fx):
     (small_disk.folder / "home").mkdir()
     small_disk.fill()
-    ports = [f for n in ("dagster", "serving", "mlflow") for f in (f"--{n}-port", str(free_port()))]
+    names = ("dagster", "serving", "mlflow", "reports", "exporter")
+    ports = [f for n in names for f in (f"--{n}-port", str(free_port()))]
     done = fx("up", *ports)
     assert done.returncode == 1
     assert f"{small_disk.folder}/home: cannot be written to: the disk is full" in done.stderr
@@ -179,7 +202,7 @@ def test_a_home_that_this_user_may_not_write_to_is_told(tmp_path: Path, program:
         assert list(home.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_a_backfill_to_a_disk_that_cannot_take_it(small_disk: SmallDisk, fx, fault):
     arguments = ("backfill", "--from", "2021-03-01", "--to", "2021-03-03", "--tables", "silver/candles")

@@ -47,7 +47,7 @@ def test_what_is_staged_appears_when_it_is_published_and_replaces_what_was_there
     assert lake.keys(RESULT) == CALENDAR[:4]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_assets_make_the_same_bytes_in_a_range_as_one_by_one(where, tmp_path, monkeypatch):
     """Range and single runs of Dagster, bronze included, with the lake where data.yaml says."""
     instruments = changed(INSTRUMENTS, sessions={"start": FIRST, "end": LAST})

@@ -1,7 +1,7 @@
 """fx practice and fx up: a live market over the 17:00 New York rollover, with the pricing stream and without it.
 
-The whole takes about seven minutes, most of them waiting: bars of a minute come once a minute. So it runs beside the
-other tests and not alone.
+In between, all of fx up is killed at work. The whole takes about seven minutes, most of them waiting: bars of a minute
+come once a minute. So it runs beside the other tests and not alone.
 """
 
 import contextlib
@@ -9,12 +9,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import msgspec
 import pytest
 
@@ -36,11 +37,12 @@ MINUTE = timedelta(minutes=1)
 #: Seconds from a bar's close to its row in gold/features.
 TARGET_S = 90
 POLL_S = 30
-POLLED_FOR = timedelta(seconds=100)
-FIRST_RUN_S = 240
+POLLED_S, POLLED_BARS = 100, 3
+#: Most seconds that a machine which is busy with other tests may take to show what an idle one shows at once.
+PATIENCE_S = 240
 
 RUNS = """query Live($tags: [ExecutionTag!]) {
-  runsOrError(filter: {tags: $tags}) { ... on Runs { results { runId status endTime tags { key value } } } }
+  runsOrError(filter: {tags: $tags}) { ... on Runs { results { runId status tags { key value } } } }
 }"""
 
 
@@ -61,10 +63,11 @@ class Watched:
     answer: str = ""
     status: str = ""
 
-    def watch(self, lake: Lake, until: datetime) -> None:
-        """Look once a second until the data clock says `until`."""
+    def watch(self, lake: Lake, until: datetime, least: int, done: Callable[[], bool] = lambda: True) -> None:
+        """Look once a second until the data clock says `until`, so many bars have come and all else is done."""
         known: set[datetime] | None = None
-        while (now := clock.now()) < until:
+        last = until + timedelta(seconds=PATIENCE_S)
+        while (now := clock.now()) < until or (now < last and not (len(self.lags) >= least and done())):
             bars = complete_bars(lake)
             if known is not None:
                 self.lags += [(now - bar - MINUTE).total_seconds() for bar in sorted(bars - known)]
@@ -77,17 +80,26 @@ class Watched:
 
     def finish(self, platform: Platform) -> None:
         """What the platform says of itself at the end."""
-        found = platform.graphql(RUNS, {"tags": [{"key": "fx/live", "value": "true"}]})["runsOrError"]["results"]
-        self.runs = [
-            {t["key"]: t["value"] for t in run["tags"]} | {"status": run["status"], "end": run["endTime"]}
-            for run in found
-        ]
+        self.runs = live_runs(platform)
         predicted = fx("predict", "GBP_USD", timeout_s=60, **platform.environment)
         self.answer = predicted.stdout + predicted.stderr
         self.status = fx("status", "--home", platform.home, timeout_s=120).stdout
 
     def reasons(self) -> set[str]:
         return {run["fx/live_reason"] for run in self.runs}
+
+
+def live_runs(platform: Platform) -> list[dict[str, Any]]:
+    """Tags of each live run so far, with its id and status."""
+    runs = platform.graphql(RUNS, {"tags": [{"key": "fx/live", "value": "true"}]})["runsOrError"]["results"]
+    return [{t["key"]: t["value"] for t in run["tags"]} | {"id": run["runId"], "status": run["status"]} for run in runs]
+
+
+def settles_the_ended_session(runs: list[dict[str, Any]]) -> bool:
+    """Whether one of the runs fetches the ended session's last candles, beside the one that has begun."""
+    covered = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+    ranges = [tuple(run.get(tag) for tag in covered) for run in runs if run["fx/live_reason"] == "settle"]
+    return (ENDED, BEGUN) in ranges
 
 
 @contextlib.contextmanager
@@ -110,6 +122,16 @@ def practice(home: Path) -> Iterator[None]:
             child.wait(30)
 
 
+def kill_at_work(platform: Platform) -> str:
+    """SIGKILL all of it while a live run is under way; that run's id."""
+    filters = dg.RunsFilter(tags={"fx/live": "true"}, statuses=[dg.DagsterRunStatus.STARTED])
+    with dg.DagsterInstance.from_config(str(platform.home / "dagster")) as instance:
+        wait_until(lambda: instance.get_runs(filters, limit=1), PATIENCE_S)
+        platform.kill()
+        (run,) = instance.get_runs(filters)
+    return run.run_id
+
+
 def instant(text: str) -> datetime:
     return parse_utc(text)
 
@@ -119,7 +141,7 @@ class Live:
     home: Path
     streamed: Watched
     polled: Watched
-    stopped: tuple[float, float] = (0.0, 0.0)  # from when to when the first platform was being stopped, Unix time
+    killed: str = ""  # the run that was under way when the first platform was killed
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +155,21 @@ def live(tmp_path_factory) -> Live:
         with start_platform(home) as platform:
             said = "".join(platform.output)
             assert "practice: AUD_USD, GBP_USD, USD_CAD, USD_JPY by stream; fetched every 300 s" in said, said
-            wait_until(lambda: newest_rows(lake, "gold/features", INSTRUMENTS), FIRST_RUN_S)
-            found.streamed.watch(lake, instant(END))
+            wait_until(lambda: newest_rows(lake, "gold/features", INSTRUMENTS), PATIENCE_S)
+
+            def rolled_over() -> bool:
+                # There is one run at a time: the one that settles waits for the one under way to end.
+                return BEGUN in found.streamed.keys and settles_the_ended_session(live_runs(platform))
+
+            found.streamed.watch(lake, instant(END), 3, rolled_over)
             found.streamed.finish(platform)
-            stopping = time.time()
-        found.stopped = stopping, time.time()
+            found.killed = kill_at_work(platform)
         configured = home / "config" / "instruments.yaml"
         configured.write_text(configured.read_text().replace("stream: true", "stream: false"))
         (home / "config" / "data.yaml").write_text(f"live: {{poll_seconds: {POLL_S}}}\n")
         with start_platform(home) as platform:
             assert f"practice: fetched every {POLL_S} s" in "".join(platform.output)
-            found.polled.watch(lake, clock.now() + POLLED_FOR)
+            found.polled.watch(lake, clock.now() + timedelta(seconds=POLLED_S), POLLED_BARS)
             found.polled.finish(platform)
     for name, watched in (("stream", found.streamed), (f"every {POLL_S} s", found.polled)):
         lags = " ".join(f"{lag:.0f}" for lag in watched.lags)
@@ -171,12 +197,7 @@ def test_todays_partition_grows_and_the_session_rolls_over_at_five_in_new_york(l
     # No minute is missing of what was live, not even the one in which the stream connected.
     bars = sorted(bar for bar in complete_bars(Lake(live.home / "lake")) if bar >= instant(START) - 30 * MINUTE)
     assert len(bars) == (bars[-1] - bars[0]) / MINUTE + 1
-    settled = [run for run in live.streamed.runs if run["fx/live_reason"] == "settle"]
-    assert any(
-        run.get("dagster/asset_partition_range_start") == ENDED
-        and run.get("dagster/asset_partition_range_end") == BEGUN
-        for run in settled
-    )
+    assert settles_the_ended_session(live.streamed.runs)
 
 
 def test_gold_is_within_ninety_seconds_of_the_bar_with_the_stream(live: Live):
@@ -186,16 +207,23 @@ def test_gold_is_within_ninety_seconds_of_the_bar_with_the_stream(live: Live):
 
 def test_gold_is_within_the_cadence_and_ninety_seconds_without_it(live: Live):
     assert live.polled.reasons() >= {"poll"}
-    assert live.polled.lags
+    assert len(live.polled.lags) >= POLLED_BARS
     # The first ones waited for the platform to start.
     assert max(live.polled.lags[-2:]) <= POLL_S + TARGET_S
 
 
-def test_every_live_run_succeeded(live: Live):
-    first, last = live.stopped  # what was under way then was interrupted with it
-    runs = [run for run in (*live.streamed.runs, *live.polled.runs) if not first <= (run["end"] or 0) <= last]
-    statuses = [run["status"] for run in runs]
-    assert {"SUCCESS"} <= set(statuses) <= {"SUCCESS", "STARTED", "STARTING", "QUEUED", "CANCELED", "CANCELING"}
+def test_every_live_run_succeeded_but_the_one_that_was_killed(live: Live):
+    runs = [run for run in (*live.streamed.runs, *live.polled.runs) if run["id"] != live.killed]
+    under_way = {"NOT_STARTED", "QUEUED", "STARTING", "STARTED"}
+    assert {run["status"] for run in runs} - under_way == {"SUCCESS"}
+
+
+def test_a_run_that_was_killed_with_the_platform_does_not_hold_the_next_one(live: Live):
+    (killed,) = [run for run in live.polled.runs if run["id"] == live.killed]
+    assert killed["status"] == "FAILURE"
+    assert any(
+        run["dagster/parent_run_id"] == live.killed for run in live.polled.runs if "dagster/parent_run_id" in run
+    )
 
 
 def test_the_service_says_why_it_cannot_predict(live: Live):

@@ -77,7 +77,8 @@ def test_up_says_where_everything_is(platform: Platform):
 def test_a_second_platform_on_the_same_home_is_refused(platform: Platform):
     from fx_assets.stack.ports import free_port
 
-    ports = ["--dagster-port", str(free_port()), "--serving-port", str(free_port()), "--no-mlflow"]
+    ports = ["--dagster-port", str(free_port()), "--serving-port", str(free_port())]
+    ports += ["--no-mlflow", "--no-reports", "--no-exporter"]
     done = fx("up", "--home", platform.home, *ports, timeout_s=120)
     assert done.returncode == 1
     assert "already runs on this home. Stop it" in done.stderr

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from fx_assets.partition_file import arrow_table, encode_frame
+from fx_assets.partition_file import arrow_table, encode, encode_frame
 
 
 def test_only_what_is_no_number_is_missing():
@@ -39,3 +39,14 @@ def test_a_frame_comes_back_with_the_types_it_had():
     )
     back = pq.read_table(io.BytesIO(encode_frame(frame))).to_pandas()
     pd.testing.assert_frame_equal(back, frame)
+
+
+def test_what_stays_the_same_takes_a_fraction_and_comes_back_to_the_bit():
+    hours = np.repeat(np.random.default_rng(1).random(24), 60)
+    hours[:7] = np.nan
+    table = arrow_table({"hour": hours, "figure": np.random.default_rng(2).random(1440)})
+    plain, steady = encode(table), encode(table, steady={"hour", "of_another_table"})
+    assert len(plain) - len(steady) > 0.8 * hours.nbytes
+    assert pq.read_table(io.BytesIO(steady)).equals(pq.read_table(io.BytesIO(plain)))
+    figure = pq.ParquetFile(io.BytesIO(steady)).metadata.row_group(0).column(1)
+    assert (figure.path_in_schema, figure.compression) == ("figure", "UNCOMPRESSED")

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from fx_assets.configuration import load_configuration
+from fx_assets.errors import StoreError
 from fx_assets.sessions import session_bounds
-from fx_monitoring.assets import judge_model
+from fx_monitoring.assets.drift import judge_model
 from fx_monitoring.definitions import build_definitions
 from fx_serving.client.bundle import BundleError, FeatureRef, LabelInfo, Manifest, schema_hash, write_manifest
 from fx_serving.client.home import Stores
@@ -59,7 +60,13 @@ def make_bundle(stores: Stores, version: str = "1", reference: np.ndarray | None
 
 
 def ask(
-    stores: Stores, rows: np.ndarray, session: str = SESSION, worker: str = "w0", ids: str = "p", version: str = "1"
+    stores: Stores,
+    rows: np.ndarray,
+    session: str = SESSION,
+    worker: str = "w0",
+    ids: str = "p",
+    version: str = "1",
+    model: str = MODEL,
 ) -> None:
     """Log a prediction for each row, spread over the session, with the service's own writer."""
     start, end = session_bounds(session)
@@ -72,7 +79,7 @@ def ask(
             logged_at=datetime.now(UTC),
             timestamp=at,
             instrument="GBP_USD",
-            model=MODEL,
+            model=model,
             version=version,
             slot="blue",
             fell_back=False,
@@ -135,12 +142,11 @@ def check(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluati
 def test_definitions_say_what_follows_what():
     graph = build_definitions().resolve_asset_graph()
     predictions, drift = dg.AssetKey("predictions"), dg.AssetKey("drift_report")
-    assert set(graph.materializable_asset_keys) == {predictions, drift}
     deployed = {dg.AssetKey([m, "deployment"]) for m, e in load_configuration().models.models.items() if e.deploy}
-    assert graph.get(predictions).parent_keys == deployed
+    assert graph.get(predictions).parent_keys == {*deployed, dg.AssetKey(["gold", "labels"])}
     assert graph.get(drift).parent_keys == {predictions}
     blocking = {key: graph.get(key).blocking for key in graph.asset_check_keys}
-    assert {k.name: b for k, b in blocking.items()} == {"schema": True, "drift": False}
+    assert [key for key, stops in blocking.items() if stops] == [dg.AssetCheckKey(predictions, "schema")]
     assert graph.get(predictions).backfill_policy == dg.BackfillPolicy.single_run()
     assert graph.get(drift).backfill_policy == dg.BackfillPolicy.multi_run(1)
     for key in (predictions, drift):
@@ -219,7 +225,7 @@ def test_a_session_without_predictions_has_no_verdict(stores, run):
     assert not (stores.drift / f"{MODEL}.json").exists()
     assert check(result, "schema").passed
     made = {e.asset_key.path[-1]: e for e in result.get_asset_materialization_events()}
-    assert made["drift_report"].materialization.metadata["levels"].value == ["no predictions"]
+    assert made["drift_report"].materialization.metadata["levels"].value == "no predictions"
 
 
 def test_an_older_session_does_not_replace_the_newest_verdict(stores, run):
@@ -255,7 +261,7 @@ def test_a_repeated_id_fails_the_check_and_stops_what_follows(stores, run):
     result = run(EARLIER, SESSION, ("predictions",))
     failed = check(result, "schema")
     assert not failed.passed
-    assert failed.metadata["problems"].value == ["600 prediction ids repeated"]
+    assert failed.metadata["problems"].value == "600 prediction ids repeated"
     assert failed.blocking
 
 
@@ -305,6 +311,26 @@ def test_a_version_with_a_dot_keeps_its_artifacts_apart(stores):
 def test_what_is_missing_is_named(stores):
     with pytest.raises(BundleError, match="Export the model version again"):
         judge_model(stores, MODEL, SESSION, frame_of(market(1), "7"))
-    make_bundle(stores, "8")
-    with pytest.raises(Exception, match="no column f_hour_sin or hour_sin among the predictions"):
-        judge_model(stores, MODEL, SESSION, frame_of(market(1), "8", NAMES[:2]))
+    folder = make_bundle(stores, "8")
+    without = judge_model(stores, MODEL, SESSION, frame_of(market(1), "8", NAMES[:2]))
+    assert (without["action"], without["decision"]["reasons"]) == ("block", ["missing hour_sin: 100%"])
+    pd.DataFrame(market(0, 600)[:, :2], columns=list(NAMES[:2])).to_parquet(folder / "reference.parquet")
+    with pytest.raises(StoreError, match=r"has no column hour_sin\. Export the model version again"):
+        judge_model(stores, MODEL, SESSION, frame_of(market(1), "8"))
+    for content in (b"PAR1", None):
+        (folder / "reference.parquet").write_bytes(content) if content else (folder / "reference.parquet").unlink()
+        with pytest.raises(StoreError, match=r"reference\.parquet: cannot be read: .* Export the model version again"):
+            judge_model(stores, MODEL, SESSION, frame_of(market(1), "8"))
+
+
+def test_a_model_without_its_bundle_does_not_keep_others_from_being_judged(stores, run):
+    make_bundle(stores)
+    ask(stores, market(1))
+    ask(stores, market(2, 30), worker="w1", ids="q", version="9", model="direction_60m")
+    result = run()
+    assert result.success
+    assert status(stores)["action"] == "log"
+    judged = check(result, "drift")
+    assert not judged.passed
+    assert "direction_60m: " in str(judged.metadata["not_judged"])
+    assert "Export the model version again" in str(judged.metadata["not_judged"])

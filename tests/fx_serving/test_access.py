@@ -271,7 +271,10 @@ def test_the_rest_of_a_refused_body_is_not_waited_for(opened):
     assert status_of(answer) == 413
     with opened.connect() as connection:  # a client that goes on sending gets its answer, too
         connection.sendall(head + b"a" * 1_000_000)
-        assert status_of(connection.recv(65536)) == 413
+        answer = b""
+        while not answer.endswith(b"}"):  # head and body may come by themselves
+            answer += connection.recv(65536)
+        assert status_of(answer) == 413
         connection.sendall(b"GET /traffic HTTP/1.1\r\n" + HOST + b"\r\n")
         assert status_of(connection.recv(65536)) == 200
 

@@ -1,11 +1,14 @@
 """What a worker takes on: bounded numbers, sizes and times; the rest is refused at once and in words."""
 
+import contextlib
+import resource
 import socket
 import threading
 from collections import Counter
 
 import httpx
 import msgspec
+import psutil
 import pytest
 
 from fx_serving.routing import ModelRoute
@@ -101,6 +104,45 @@ def test_a_body_on_its_way_occupies_nothing(narrow):
     finally:
         for link in open_links:
             link.close()
+
+
+def test_who_takes_no_answers_does_not_keep_the_place_of_others(tmp_path):
+    """Each request is refused by a long answer, of which nothing is read, and the next one stands behind it."""
+    long = question(b'{"instrument":"x","model":"%s"}' % (b"a" * 250_000))
+    limits = {"max_concurrent": 4, "body_timeout_s": 3, "drain_s": 0.1}
+    with start_plane(tmp_path, {"limits": limits}) as plane:
+        links = [raw(plane) for _ in range(12)]  # some of them are refused only for what stands before them
+        try:
+            for link in links:
+                link.settimeout(0.5)
+                with contextlib.suppress(TimeoutError, ConnectionError):  # until nothing more is taken from it
+                    for _ in range(200):
+                        link.sendall(long)
+            plain = {"instrument": "x"}
+            wait_until(lambda: {plane.http.post("/predict", json=plain).status_code for _ in range(20)} == {503})
+        finally:
+            for link in links:
+                link.close()
+        assert "Traceback" not in (plane.stores.home / "worker.log").read_text()
+
+
+def test_connections_are_not_bounded_by_what_a_process_begins_with(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = psutil.Process().num_fds() + 64  # this process must start another one with it
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))  # inherited
+    try:
+        plane = start_plane(tmp_path, {"limits": {"drain_s": 0.1}})
+        worker = plane.__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    links = []
+    try:
+        links = [raw(worker) for _ in range(few + 64)]
+        assert httpx.get(f"{worker.url}/health", trust_env=False).status_code == 200
+    finally:
+        for link in links:
+            link.close()
+        plane.__exit__(None, None, None)
 
 
 def test_a_body_that_is_too_long_is_refused_before_it_comes(narrow):

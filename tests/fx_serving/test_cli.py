@@ -11,7 +11,10 @@ from contextlib import closing
 from importlib.metadata import entry_points
 
 import pytest
+import typer
 
+from fx_serving.cli_common import parse_pairs
+from fx_serving.client.environment import Finding, write_result
 from tests.servers.serving import NAMES, ROOT, make_bundle, wait_until
 
 
@@ -53,6 +56,19 @@ def test_errors_are_one_line_and_a_code(service):
     assert "name=value" in done.stderr
 
 
+def test_values_of_a_policy_may_be_words_and_no_value_is_nan():
+    words = ["supersede=queued", "experiment_metric=sharpe", "window_s=30", "max_p99_ms=null", "steps=[10,100]"]
+    assert parse_pairs(words, "--policy", words=True) == {
+        "supersede": "queued", "experiment_metric": "sharpe", "window_s": 30, "max_p99_ms": None, "steps": [10, 100],
+    }  # fmt: skip
+    for bad in ("x=NaN", "x=-Infinity", "x=Infinity", "x=two words", "x=[10,", "x="):
+        for words_too in (False, True):
+            with pytest.raises(typer.BadParameter, match="is not a number"):
+                parse_pairs([bad], "--policy", words=words_too)
+    with pytest.raises(typer.BadParameter, match="is not a number"):
+        parse_pairs(["rsi_14=high"], "--feature")
+
+
 def test_nothing_running_says_how_to_start_it(tmp_path):
     done = fx(tmp_path, "traffic", "--url", "http://127.0.0.1:1")
     assert done.returncode == 1
@@ -69,6 +85,20 @@ def test_rollouts_from_the_terminal(service):
     assert rollout["id"] in fx(service.home, "rollout", "status").stdout
     assert "aborted" in fx(service.home, "rollout", "abort", rollout["id"], "--reason", "enough").stdout
     assert "enough" in fx(service.home, "rollout", "status", rollout["id"]).stdout
+    write_result(service.stores, [Finding(False, "no disk", "free some")])
+    before = service.client.rollouts()
+    held = fx(service.home, "rollout", "start", "move_60m", "cli")
+    assert held.returncode == 1
+    assert "failed, so trading steps do not run: no disk: free some." in held.stderr
+    assert "To roll out all the same: --anyway." in held.stderr
+    assert service.client.rollouts() == before, "nothing was asked"
+    dry = fx(service.home, "rollout", "start", "move_60m", "cli", "--dry-run", "--json")
+    assert dry.returncode == 0, dry.stderr
+    fx(service.home, "rollout", "abort", json.loads(dry.stdout)["id"])
+    anyway = fx(service.home, "rollout", "start", "move_60m", "cli", "--anyway", "--json")
+    assert anyway.returncode == 0, anyway.stderr
+    fx(service.home, "rollout", "abort", json.loads(anyway.stdout)["id"])
+    write_result(service.stores, [])
     (service.stores.bundles / "move_60m" / "cli" / "model.onnx").write_bytes(b"")
     waited = fx(service.home, "rollout", "start", "move_60m", "cli", "--wait")
     assert waited.returncode == 1
@@ -102,7 +132,11 @@ def test_a_rollout_is_steered_from_the_terminal(service):
     done = fx(service.home, "rollout", "rollback", "--model", "move_60m", "--reason", "it was not")
     assert "version 1 answers again, in place of steered" in done.stdout
     wait_until(lambda: service.client.predict("GBP_USD")["model_version"] == "1")
-    assert fx(service.home, "rollout", "rollback").returncode == 2
+    done = fx(service.home, "rollout", "rollback")
+    assert done.returncode == 1
+    assert "no rollout runs; give a rollout's id, or --model" in done.stderr
+    assert fx(service.home, "rollout", "rollback", id[:8], "--model", "move_60m").returncode == 2
+    assert id in fx(service.home, "rollout", "status", id[:8]).stdout
     done = fx(service.home, "rollout", "abort")
     assert done.returncode == 1
     assert "no rollout runs" in done.stderr
@@ -131,6 +165,13 @@ def test_the_audit_trail_is_verified_with_and_without_a_service(service, tmp_pat
     broken = fx(tmp_path, "audit", "verify")
     assert broken.returncode == 1
     assert broken.stdout.startswith("record 2: ")
+    (tmp_path / "serving" / "state.db").rename(tmp_path / "moved.db")
+    gone = fx(tmp_path, "audit", "verify")
+    assert gone.returncode == 1
+    assert gone.stdout.startswith("record 1: record 1 is missing")
+    nowhere = fx(tmp_path / "mistyped", "audit", "verify")
+    assert nowhere.returncode == 1
+    assert "no trail is here" in nowhere.stderr
     (tmp_path / "serving" / "state.db").write_bytes(b"not a database" * 100)
     unread = fx(tmp_path, "audit", "verify")
     assert unread.returncode == 1

@@ -1,5 +1,7 @@
 """serving.yaml: what is accepted, what a mistake is told, and which policy is in force."""
 
+import math
+
 import pytest
 import yaml
 
@@ -92,6 +94,12 @@ def test_steps_that_would_send_a_request_back_to_blue_are_refused(tmp_path, step
         ({"models": {"move": {"rollout": {"window": 3}}}}, "move.rollout.window: 3"),
         ({"models": {"move": {"rollout": {"steps": [5]}}}}, r"move.rollout.steps: \[5\]: must rise"),
         ({"models": {"move": {"max_feature_age_s": {"market_features": -1}}}}, "max_feature_age_s.market_features"),
+        ({"lease": {"renew_s": 8, "expire_s": 8}}, "lease: .*renew_s must be less than expire_s"),
+        ({"lease": {"expire_s": 1}}, "lease: .*renew_s must be less than expire_s"),
+        ({"lease": {"expire_s": math.inf}}, "lease.expire_s: inf: .*finite"),
+        ({"sidecar": {"deadline_ms": math.nan}}, "sidecar.deadline_ms: nan"),
+        ({"rollout": {"max_error_rate": math.nan}}, "rollout.max_error_rate: nan"),
+        ({"rollout": {"hold_timeout_s": -math.inf}}, "rollout.hold_timeout_s: -inf"),
         ({"access": {"cors_origins": ["*"]}}, "access.cors_origins.0"),
         ({"access": {"cors_origins": ["https://desk.example/path"]}}, "access.cors_origins.0"),
         ({"access": {"tls_cert": "a.pem"}}, "tls_cert and tls_key belong together"),

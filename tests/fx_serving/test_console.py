@@ -76,6 +76,27 @@ def test_the_first_event_holds_everything_and_the_next_what_changed(service):
     stream.close()
 
 
+def test_a_running_rollout_is_shown_however_many_are_newer(service):
+    make_bundle(service.stores, "long")
+    experiment = service.client.start_rollout("move_60m", "long", kind="ab")["id"]
+    newer = [f"newer{i}" for i in range(13)]
+    for version in newer:  # each supersedes the one that waits
+        (service.stores.bundles / "move_60m" / version).mkdir()
+        service.client.start_rollout("move_60m", version, dry_run=True)
+    newest = service.client.rollouts(limit=1)[0]["id"]
+    stream, order, shown = events(service), [], set()
+    for event in stream:  # what another page was told a moment ago comes first
+        order, shown = event.get("order", order), shown | set(event.get("rollouts", {}))
+        if newest in order:
+            break
+    stream.close()
+    for id in (newest, experiment):
+        service.client.abort_rollout(id)
+    assert len(order) == 13
+    assert experiment in order
+    assert experiment in shown
+
+
 def test_more_pages_than_allowed_are_refused(service):
     held = []  # a reader that is forgotten closes its connection
     with contextlib.ExitStack() as stack:

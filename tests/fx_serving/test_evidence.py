@@ -108,8 +108,20 @@ def test_a_restarted_worker_goes_on_counting(tmp_path, monkeypatch):
     assert found["m", "2", "green"].reasons == {"deadline": 1}
     assert found["m", "2", "green"].errors == 1
     (tmp_path / "values").mkdir()
-    text = exposition(tmp_path / "values", tmp_path).decode()
+    text = exposition(tmp_path / "values", tmp_path, tmp_path / "ingest.json").decode()
     assert 'fx_predictions_total{model="m",outcome="ok",slot="blue",version="1"} 2.0' in text
     assert 'fx_canary_failures_total{model="m",reason="deadline",version="2"} 1.0' in text
     assert 'fx_predictions_refused_total{reason="unknown_instrument",status="404"} 1.0' in text
     assert 'fx_prediction_seconds_count{model="m",slot="blue",version="1"} 2.0' in text
+
+
+@pytest.mark.parametrize("content", [b'{"slots": [{"model": "\xff"}]}', b'{"slots": [', b"[]", b""])
+def test_a_damaged_file_is_left_out_and_told_once(tmp_path, caplog, content):
+    counted = SlotTotals("m", "1", "blue", made([0.001], [0.5]))
+    (tmp_path / "w0.json").write_bytes(msgspec.json.encode(WorkerEvidence([counted])))
+    (tmp_path / "w1.json").write_bytes(content)
+    for _ in range(2):
+        assert read_evidence(tmp_path)["m", "1", "blue"].requests == 1
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith(f"{tmp_path / 'w1.json'}: ")
+    assert "What it counted is left out" in told

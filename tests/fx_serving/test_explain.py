@@ -1,13 +1,16 @@
 """?explain=true."""
 
+import asyncio
 import math
 import os
 import signal
 from typing import Any
 
+import msgspec
 import pytest
 
-from fx_serving.dataplane.explain import Question
+from fx_serving.dataplane import explain
+from fx_serving.dataplane.explain import Explainer, Question
 from fx_serving.dataplane.explain_helper import Models
 from tests.servers.plane import Plane
 from tests.servers.serving import make_bundle, wait_until
@@ -55,6 +58,27 @@ def test_the_helper_comes_back_when_it_was_killed(plane):
     assert explained(plane)["explanation"]["contributions"]
 
 
+def test_a_helper_that_hangs_is_replaced(plane, monkeypatch):
+    body = plane.http.post("/predict", json={"instrument": "GBP_USD"}).content
+
+    async def ask() -> list[dict[str, Any]]:
+        explainer, answers = Explainer(plane.stores.bundles), []
+        try:
+            for deadline_s, hanging_s in ((60, 60), (0.2, 0.1), (60, 60)):
+                monkeypatch.setattr(explain, "DEADLINE_S", deadline_s)
+                monkeypatch.setattr(explain, "HANGING_S", hanging_s)
+                answers.append(msgspec.json.decode(await explainer.explain(body)))
+                if explainer._process is not None:
+                    explainer._process.send_signal(signal.SIGSTOP)
+            return answers
+        finally:
+            await explainer.stop()
+
+    first, hanging, last = asyncio.run(ask())
+    assert first["explanation"] == last["explanation"] is not None
+    assert "ask again" in hanging["explanation_note"]
+
+
 @pytest.mark.parametrize("query", ["explain=yes", "explain=", "explain=1"])
 def test_only_true_and_false_are_taken(plane, query):
     answer = plane.http.post(f"/predict?{query}", json={"instrument": "GBP_USD"})
@@ -62,9 +86,8 @@ def test_only_true_and_false_are_taken(plane, query):
     assert answer.json()["detail"].startswith("explain:")
 
 
-def test_false_and_other_parameters_are_a_plain_answer(plane):
+def test_false_is_a_plain_answer(plane):
     assert "explanation" not in plane.predict(path="/predict?explain=false")
-    assert "explanation" not in plane.predict(path="/predict?x=1")
 
 
 def test_a_native_model_that_is_not_the_listed_one_is_not_explained(plane):

@@ -1,5 +1,6 @@
 """Feature blobs: missing, null, stale, corrupt, replaced. The service says which, and never guesses."""
 
+import os
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fx_serving.client.blob_store import FolderBlobs
 from fx_serving.client.home import Stores
 from fx_serving.client.http import ServiceError
 from fx_serving.client.snapshot import BlobError, FeatureBlob, blob_path
@@ -147,6 +149,23 @@ def test_blob_round_trip_and_checks(tmp_path):
         FeatureBlob.build("v", "EUR_USD", ["a"], [(CLOCK, [1, 2])])
     with pytest.raises(BlobError, match="not a valid"):
         blob_path(tmp_path, "..", "EUR_USD")
+    for nonsense in (b'{"names": ["\xff"]}', b'{"more": ' + b"[" * 100_000):
+        with pytest.raises(BlobError, match="unreadable"):
+            FeatureBlob.decode(nonsense, "somewhere")
+
+
+def test_a_folder_that_vanishes_takes_nothing_else_with_it(tmp_path, monkeypatch):
+    for blob in feature_blobs():
+        blob.write(tmp_path)
+    listed = os.scandir
+
+    def scandir(folder):
+        if str(folder).endswith("market_features"):
+            raise FileNotFoundError(2, "No such file or directory", folder)
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert {view for view, _ in FolderBlobs(tmp_path).scan()} == {"news_signals"}
 
 
 def test_the_operators_age_limit_is_in_front_of_the_bundles(tmp_path):

@@ -17,10 +17,12 @@ from fx_serving.config import LogSettings
 from fx_serving.dataplane.errors import ApiError
 from fx_serving.dataplane.feedback import FeedbackAnswer, FeedbackBody, FeedbackDesk
 from fx_serving.dataplane.log import PredictionLogWriter
+from fx_serving.dataplane.predictor import Answered
+from fx_serving.dataplane.request import PredictRequest
 from fx_serving.ingest.ingester import Ingester
 from fx_serving.ingest.sqlite import SqliteDatabase
 from tests.contract.serving.log_records import START, prediction
-from tests.servers.serving import CLOCK, wait_until
+from tests.servers.serving import CLOCK, make_bundle, publish_features, start_service, wait_until
 
 KNOWN = frozenset({"EUR_USD", "GBP_USD"})
 DAY = 86_400
@@ -194,3 +196,53 @@ def test_a_log_that_cannot_be_read_is_told_and_nothing_is_written(desk, log, tmp
     assert caught.value.status == 503
     assert "the prediction log cannot be read now" in caught.value.detail
     assert log.waiting == 0
+
+
+def answered(instrument: str, number: int, request_id: str | None = "same") -> Answered:
+    """What a worker remembers of an answer."""
+    at = START + timedelta(seconds=number)
+    return Answered(PredictRequest(instrument, request_id=request_id), None, b"", instrument, "m", at)
+
+
+@pytest.mark.parametrize("asked_first", [0, 1])
+def test_of_one_id_at_two_workers_the_answer_logged_first_counts_at_both(tmp_path, log, asked_first):
+    other = PredictionLogWriter(tmp_path, "w1", flush_ms=200)
+    now = datetime.now(UTC)
+    desks = []
+    for number, (writer, instrument) in enumerate([(other, "EUR_USD"), (log, "GBP_USD")]):
+        changes = {"instrument": instrument, "prediction_id": "same", "request_id": "same"}
+        writer.add(msgspec.json.encode(prediction(number, logged_at=now + timedelta(milliseconds=number), **changes)))
+        desks.append(FeedbackDesk(tmp_path, writer, {"same": answered(instrument, number)}))
+    first = ask(desks[asked_first], prediction_id="same", realized_direction=1)
+    for writer in (other, log):
+        writer.flush()
+    again = ask(desks[1 - asked_first], prediction_id="same", realized_direction=1)
+    assert again == first.model_copy(update={"status": "known"})
+    assert [record.instrument for record in read_feedback(tmp_path)] == ["EUR_USD"]
+    other.stop()
+
+
+def test_what_is_not_logged_is_what_the_worker_remembers(tmp_path, log):
+    desk = FeedbackDesk(tmp_path, log, {"same": answered("GBP_USD", 1), "own": answered("EUR_USD", 2, None)})
+    began = time.monotonic()
+    assert ask(desk, prediction_id="own", instrument="EUR_USD", realized_direction=1).status == "recorded"
+    assert time.monotonic() - began < 1, "an id of the service's own making is looked up nowhere else"
+    assert ask(desk, prediction_id="same", instrument="GBP_USD", realized_direction=1).status == "recorded"
+
+
+def test_two_workers_record_feedback_for_the_same_question(stores, trained):
+    publish_features(stores)
+    make_bundle(stores, "1", trained=trained)
+    with start_service(stores.home, workers=2) as service:
+        service.deploy("1")
+
+        def asked(instrument: str) -> httpx.Response:  # over a connection of its own, so of either worker
+            return httpx.post(f"{service.url}/predict", json={"instrument": instrument, "request_id": "same"})
+
+        assert asked("GBP_USD").status_code == 200
+        wait_until(lambda: asked("EUR_USD").status_code == 200, 20)
+        body = {"prediction_id": "same", "realized_direction": 1}
+        answers = [httpx.post(f"{service.url}/feedback", json=body).json() for _ in range(20)]
+        assert len({answer["feedback_id"] for answer in answers}) == 1
+        wait_until(lambda: list(read_feedback(stores.predictions)))
+        assert {record.instrument for record in read_feedback(stores.predictions)} == {"GBP_USD"}

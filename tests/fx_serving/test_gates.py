@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fx_serving.controller.gates import Sample, Totals, experiment, judge, pair
+from fx_serving.controller.gates import quality as quality_gates
 from fx_serving.controller.gates.evidence import Pair, control_rate
 from fx_serving.controller.gates.judge import gates
 from fx_serving.evidence import SlotEvidence, score_bin, time_bin
@@ -127,6 +128,10 @@ def test_a_collapse_after_an_hour_of_good_answers_is_seen_at_once():
     assert "all of the last 12 answers failed (exception 12)" in collapsed.why
     assert verdict_of("errors", whole, recent=slot(2, 2)).verdict == "pass"
     assert verdict_of("errors", whole, recent=slot(12, 11)).verdict == "pass"
+    for everybody in (slot(12, 12), slot(200, 150)):
+        assert verdict_of("errors", whole, recent=slot(12, 12), recent_control=everybody).verdict == "pass"
+    for others in (slot(200, 8), slot(2, 2), slot()):
+        assert verdict_of("errors", whole, recent=slot(12, 12), recent_control=others).verdict == "fail"
 
 
 def test_unseen_scores_that_fail_are_an_alarm_before_anybody_is_hurt():
@@ -150,7 +155,7 @@ def test_latency_is_compared_with_the_control_group():
     assert verdict_of("latency_ratio", step(slot(60, ms=4))).verdict == "pass"
     failed = verdict_of("latency_ratio", step(slot(60, ms=7)))
     assert failed.verdict == "fail"
-    assert "more than 1.5 times as long" in failed.why
+    assert "more than 1.42 times as long" in failed.why
     assert verdict_of("latency_ratio", step(slot(49, ms=7))).verdict == "inconclusive", "a new process begins slowly"
     assert verdict_of("latency_ratio", step(slot(19, ms=3))).verdict == "inconclusive"
     assert verdict_of("latency_ratio", step(slot(60, ms=300), slot())).verdict == "off"
@@ -230,6 +235,23 @@ def test_pairs_need_the_same_time_and_instrument_and_know_the_direction_from_the
     assert (found.n, found.traded) == (1, 1)
     assert found.rises == (pytest.approx(0.1**2 - 0.8**2),)
     assert found.returns == ((2.0, -2.0),)
+
+
+def test_outcomes_that_are_the_same_as_before_are_not_computed_again(monkeypatch):
+    pairs, asked = pair(outcomes(0.1, 57), outcomes(0.05, 57)), []
+    count = quality_gates.pvariance
+    monkeypatch.setattr(quality_gates, "pvariance", lambda values: asked.append(len(values)) or count(values))
+    first = judge(POLICY, Plan(), Totals(steps=(step(slot(100)),), pairs=pairs), 5)
+    said = experiment(POLICY, pairs, 5)
+    assert asked
+    asked.clear()
+    same = RolloutPolicy.model_validate(POLICY.model_dump(mode="json"))
+    assert judge(same, Plan(), Totals(steps=(step(slot(100)),), pairs=pairs), 6).gates == first.gates
+    assert experiment(same, pairs, 6) == said
+    assert asked == []
+    more = pair(outcomes(0.1, 58), outcomes(0.05, 58))
+    assert judge(same, Plan(), Totals(steps=(step(slot(100)),), pairs=more), 6).gates != first.gates
+    assert asked
 
 
 def test_an_experiment_ends_when_one_is_better_or_time_is_up():

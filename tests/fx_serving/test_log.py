@@ -93,6 +93,32 @@ def test_segments_rotate_and_a_restart_begins_a_new_one(tmp_path):
     assert [r.prediction_id for r in read_predictions(tmp_path)] == [f"p{n}" for n in range(6)]
 
 
+def test_a_name_that_is_taken_is_left_to_who_has_it(tmp_path):
+    """A worker that is still ending, and its successor under a new supervisor."""
+    ending, successor = (PredictionLogWriter(tmp_path, "w0", flush_ms=1000) for _ in range(2))
+    for number, writer in enumerate((ending, successor, ending)):
+        writer.add(msgspec.json.encode(record(number)))
+        assert writer.flush(), writer.problem
+    assert ending.stop()
+    assert successor.stop()
+    assert sorted(r.prediction_id for r in read_predictions(tmp_path)) == ["p0", "p1", "p2"]
+
+
+def test_a_folder_that_refused_once_is_written_to_again(tmp_path, monkeypatch):
+    def refuse(folder) -> None:
+        raise OSError(5, "Input/output error")
+
+    writer = PredictionLogWriter(tmp_path, "w0", flush_ms=1000)
+    writer.add(msgspec.json.encode(record(1)))
+    with monkeypatch.context() as patched:
+        patched.setattr("fx_serving.dataplane.log.fsync_dir", refuse)
+        assert not writer.flush()
+        assert not writer.flush()
+    assert writer.stop()
+    assert [p.name for p in tmp_path.iterdir()] == ["w0-000001.ndjson"]
+    assert [r.prediction_id for r in read_predictions(tmp_path)] == ["p1"]
+
+
 def test_a_bounded_memory_gives_up_new_records_and_says_so(tmp_path):
     (tmp_path / "file").write_text("in the way")
     writer = PredictionLogWriter(tmp_path / "file", "w0", flush_ms=1, max_waiting=3)

@@ -36,8 +36,19 @@ BAD = {
     ),
     "request id too long": (OK + ', "request_id": "' + "a" * 65 + '"}', 422, ["request_id", "64"]),
     "request id odd": (OK + ', "request_id": "a b"}', 422, ["request_id"]),
+    "request id with the end of a line": (OK + ', "request_id": "a\\n"}', 422, ["request_id"]),
+    "half a character that is NaN": (OK + ', "features": {"\\ud800": NaN}}', 422, ["features.?", "nan"]),
     "key empty": (OK + ', "key": ""}', 422, ["key"]),
     "not UTF-8": (b'{"instrument": "\xff"}', 422, ["body"]),
+    "both forms of a batch": ('{"requests": [{"instrument": "GBP_USD"}], "instruments": ["GBP_USD"]}', 422, ["one of"]),
+    "an id beside requests": (
+        '{"requests": [{"instrument": "GBP_USD"}], "request_id": "a"}',
+        422,
+        ["request_id: with requests, put it into each request"],
+    ),
+    "an instrument beside instruments": ('{"instruments": ["GBP_USD"], "instrument": "GBP_USD"}', 422, ["that list"]),
+    "nonsense beside requests": ('{"requests": [{"instrument": "GBP_USD"}], "x": 1}', 422, ["x: no such", "requests."]),
+    "an empty list": ("[]", 422, ["body", "Send an object such as"]),
     "too long": (OK + ', "key": "' + "a" * 300_000 + '"}', 413, ["262144"]),
 }
 
@@ -61,3 +72,83 @@ def test_refusals_are_counted_and_not_logged_as_predictions(service):
     assert service.client.traffic()["models"]["move_60m"]["blue"]["requests"] == before
     text = httpx.get(f"{service.url}/metrics").text
     assert 'fx_predictions_refused_total{reason="unknown_instrument",status="404"}' in text
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "words"),
+    [
+        ("explian=true", OK + "}", "explian: no such query parameter"),
+        ("explain=true&limit=1", OK + "}", "limit: no such query parameter"),
+        ("explain=maybe", OK + "}", "explain: must be true or false"),
+        ("explain=true", '{"instruments": ["GBP_USD", "EUR_USD"]}', "explain: a batch is not explained; leave explain"),
+        ("explain=true", '{"requests": [{"instrument": "GBP_USD"}]}', "explain: a batch is not explained; leave"),
+        ("explain=true", OK + ', "x": 1}', "x: no such field"),
+    ],
+)
+def test_what_is_asked_for_in_the_query(service, query, body, words):
+    answer = httpx.post(f"{service.url}/predict?{query}", content=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"].startswith(words)
+
+
+CONTROL = {
+    "unknown": ({"model": "m", "version": "1", "modle": 1}, "modle: no such field; known: model, version, policy, "),
+    "missing": ({"model": "m"}, "version: is missing; give it"),
+    "no text": ({"model": "m", "version": 1}, "version: must be a text; put it in quotes"),
+    "another kind": (
+        {"model": "m", "version": "1", "kind": "x"},
+        "kind: is none of the values it can have; give 'canary'",
+    ),
+    "no object": ({"model": "m", "version": "1", "policy": [1]}, "policy: must be an object; write it as"),
+    "odd id": (
+        {"model": "m", "version": "1", "request_id": "a b"},
+        "request_id: has characters it may not have; it must",
+    ),
+    "own words": (
+        {"model": "m", "version": "1", "kind": "ab", "dry_run": True},
+        "dry_run: an experiment needs traffic",
+    ),
+    "a list": ([1], "body: must be a JSON object; send an object with model, version, policy"),
+}
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_what_the_framework_refuses_is_told_in_the_services_words(service, name):
+    body, words = CONTROL[name]
+    answer = httpx.post(f"{service.url}/rollouts", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"].startswith(words), answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/rollouts?limit=x", "limit: must be a whole number"),
+        ("/rollouts?limit=0", "limit: is too small; it must be at least 1"),
+        ("/series", "model: is missing; give it"),
+    ],
+)
+def test_what_is_wrong_in_a_query_is_told_in_the_services_words(service, path, words):
+    assert httpx.get(f"{service.url}{path}").json()["detail"].startswith(words)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8", None]
+)
+def test_json_is_json_whatever_it_is_called(service, kind):
+    headers = {"content-type": kind} if kind else {}
+    for method, path, status, words in (
+        ("POST", "/rollouts", 404, "version: no bundle"),
+        ("PUT", "/traffic", 409, "no candidate"),
+        ("POST", "/feedback", 404, "is not in the prediction log"),
+    ):
+        body = {
+            "/rollouts": b'{"model": "move_60m", "version": "none"}',
+            "/traffic": b'{"model": "move_60m", "blue": 50, "green": 50}',
+            "/feedback": b'{"prediction_id": "never", "realized_direction": 1}',
+        }[path]
+        answer = httpx.request(method, f"{service.url}{path}", content=body, headers=headers)
+        assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    answer = httpx.put(f"{service.url}/traffic", content=b'{"model": "foo", "blue": 50, "green": 50}', headers=headers)
+    _, told, known = answer.text.partition("Known: ")
+    assert (answer.status_code, bool(told), "move_60m" in known) == (404, True, True), answer.text

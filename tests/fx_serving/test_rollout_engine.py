@@ -317,7 +317,7 @@ def test_the_same_request_again_is_the_same_rollout(tmp_path):
         assert home.engine.start("m", "2", request_id="once").state == "succeeded"
         with pytest.raises(ApiError, match="deployed already"):
             home.engine.start("m", "2")
-        for bad, words in (({"steps": [50, 10]}, "policy.steps"), ({"speed": 1}, "policy.speed")):
+        for bad, words in (({"steps": [50, 10]}, "policy.steps"), ({"speed": 1}, "policy.speed: 1: no such setting")):
             with pytest.raises(ApiError, match=words) as refused:
                 home.engine.start("m", "3", bad)
             assert refused.value.status == 422

@@ -213,6 +213,17 @@ def test_two_hosts_on_one_postgres(tmp_path, program):
         second.engine.close()
 
 
+def test_a_holder_whose_process_ids_are_others_is_not_taken_for_dead(monkeypatch):
+    """Containers of one machine may share its name; each counts its processes by itself."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("os.readlink", lambda _: "pid:[1]")
+        host, boot, _, started, unique = new_holder().split("|")
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    gone = (host, boot, str(process.pid), started, unique)
+    assert not holder_is_dead("|".join(gone))
+
+
 def test_whether_a_holder_is_dead():
     assert not holder_is_dead(new_holder())
     assert not holder_is_dead("")

@@ -129,6 +129,15 @@ def test_bad_orders(service, ask, method, path, body, status, words):
     assert words in ask(method, path, body, status)["detail"]
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_limit_that_is_no_number_does_not_turn_its_gate_off(service, number):
+    make_bundle(service.stores, "unlimited")
+    body = f'{{"model": "move_60m", "version": "unlimited", "policy": {{"max_error_rate": {number}}}}}'
+    answer = httpx.post(f"{service.url}/rollouts", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert "policy.max_error_rate" in answer.json()["detail"]
+
+
 def test_the_controller_itself_answers_only_those_who_hold_the_key(service):
     import json
 

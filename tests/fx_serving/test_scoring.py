@@ -6,6 +6,7 @@ import xgboost
 
 from fx_serving.client.bundle import BundleError, bundle_dir, read_manifest
 from fx_serving.client.scoring import load_scorer
+from fx_serving.dataplane.bundles import load_bundle
 from tests.servers.serving import NAMES, booster, make_bundle
 
 
@@ -49,6 +50,26 @@ def test_what_is_no_model_is_refused_in_words(stores):
     (folder / "model.onnx").write_bytes(b"no model")
     with pytest.raises(BundleError, match=r"model\.onnx: onnx refuses it: "):
         load_scorer(folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "golden.json"])
+@pytest.mark.parametrize("damage", [b'{"model": "\xff"}', b'{"rows": ' + b"[" * 100_000, b"\x00"])
+def test_a_damaged_file_is_refused_in_words(stores, name, damage):
+    make_bundle(stores, "1")
+    path = bundle_dir(stores.bundles, "move_60m", "1") / name
+    path.write_bytes(damage)
+    with pytest.raises(BundleError, match=name):
+        load_bundle(stores.bundles, "move_60m", "1")
+
+
+def test_a_disk_that_cannot_be_read_is_a_refusal(stores, monkeypatch):
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    make_bundle(stores, "1")
+    monkeypatch.setattr("fx_serving.client.bundle.sha256_file", broken)
+    with pytest.raises(BundleError, match="cannot be read: Input/output error"):
+        load_bundle(stores.bundles, "move_60m", "1")
 
 
 def _onnx_of_width(width: int) -> bytes:

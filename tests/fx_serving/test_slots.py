@@ -1,5 +1,7 @@
 """Which version answers: candidates by instrument and weight, shadow scores, standby, terms, several models at once."""
 
+import os
+import signal
 import threading
 from datetime import UTC, datetime
 
@@ -9,6 +11,7 @@ import pytest
 
 from fx_serving.client.prediction_log import ShadowRecord, read_predictions, segments
 from fx_serving.routing import GreenRoute, ModelRoute, Standby, goes_green, write_routing
+from tests.servers.candidates import CALM, WILD, make_bad
 from tests.servers.plane import Plane, start_plane
 from tests.servers.serving import (
     NAMES,
@@ -185,6 +188,52 @@ def test_a_deadline_that_the_service_itself_gives_is_the_candidates_to_keep(tmp_
         wait_until(blamed)
 
 
+@pytest.fixture
+def hanging(tmp_path):
+    """A worker all of whose traffic is for a candidate that hangs where the first feature is WILD."""
+    stores = Stores(tmp_path)
+    publish_features(stores)
+    make_bundle(stores, "1")
+    make_bad(stores, "bad", "hangs")
+    with start_plane(tmp_path) as plane:
+        plane.route(move_60m=ModelRoute(blue="1", green=green(version="bad")))
+        assert plane.predict(features=dict.fromkeys(NAMES, CALM))["slot"] == "green"
+        yield plane
+
+
+def test_many_rows_are_all_answered_though_the_candidate_hangs(hanging):
+    features = dict.fromkeys(NAMES, WILD)
+    requests = [{"instrument": "GBP_USD", "features": features}] * 40
+    answer = hanging.http.post("/predict", json={"requests": requests}).raise_for_status().json()
+    assert answer["answered"] == 40, answer["predictions"][-1]
+    tensor = {"name": "input", "shape": [40, len(NAMES)], "datatype": "FP32", "data": [WILD] * 40 * len(NAMES)}
+    answer = hanging.http.post("/v2/models/move_60m/infer", json={"inputs": [tensor]})
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()["parameters"]["model_versions"]) == {"1"}
+    wait_until(lambda: hanging.evidence("move_60m", "bad", "green").reasons.get("deadline", 0) > 0)
+
+
+def test_a_hanging_candidate_ends_with_its_worker(hanging):
+    (sidecar,) = wait_until(lambda: hanging.status()["sidecars"])
+    try:
+        answer = hanging.predict(features=dict.fromkeys(NAMES, WILD))
+        assert answer["fell_back"]
+        hanging.process.kill()
+        hanging.process.wait()
+        wait_until(lambda: not _runs(sidecar))
+    finally:
+        if _runs(sidecar):
+            os.kill(sidecar, signal.SIGKILL)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_a_rollout_ends_at_once_while_another_models_candidate_is_still_loading(plane):
     golden = ([[-1.0] * len(NAMES)] * 400_000, [0.5] * 400_000)
     make_bundle(plane.stores, "heavy", model="dir_60m", kind="direction", content=trick_onnx(1), golden=golden)
@@ -243,13 +292,17 @@ def test_the_controllers_own_trial_is_nobodys_decision_and_counts_for_nothing(pl
     assert not {"trial-1", "trial-2:EUR_USD"} & logged()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"format":2}'])
+@pytest.mark.parametrize("content", [b"", b"{", b'{"format":2}', b'{"models":{"\xff":{}}}'])
 def test_a_damaged_table_changes_nothing(plane, content):
     rolled(plane, weight=0)
     plane.hold_lease.clear()
+
+    def told() -> bool:
+        plane.stores.routing.write_bytes(content)  # again: the last renewal may come behind the first time
+        return plane.http.get("/health").json()["components"]["model"]["status"] == "degraded"
+
     try:
-        plane.stores.routing.write_bytes(content)
-        wait_until(lambda: plane.http.get("/health").json()["components"]["model"]["status"] == "degraded")
+        wait_until(told)
         assert plane.predict()["model_version"] == "1"
     finally:
         write_routing(plane.stores.routing, plane.table, durable=False)

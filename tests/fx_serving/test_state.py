@@ -37,10 +37,14 @@ def test_drift_status_as_written(service):
     status = {"format": 1, "model": "move_60m", "level": "minor", "max_psi": 0.12}
     service.stores.drift.mkdir(parents=True)
     (service.stores.drift / "move_60m.json").write_text(json.dumps(status))
-    (service.stores.drift / "broken.json").write_text("{")
+    for number, content in enumerate((b"{", b'{"level": "\xff"}', b"[]")):
+        (service.stores.drift / f"broken_{number}.json").write_bytes(content)
     found = service.client.drift_status()
     assert found["models"] == {"move_60m": status}
-    assert "broken.json" in found["problems"][0]
+    assert len(found["problems"]) == 3
+    for number, told in enumerate(found["problems"]):
+        assert f"broken_{number}.json: cannot be read: " in told
+        assert told.endswith("It is rewritten by the next drift check.")
 
 
 def test_docs_need_no_internet(service):

@@ -192,9 +192,14 @@ def run(*words: str):
 
 def test_the_command(stores, monkeypatch):
     monkeypatch.setenv("FX_HOME", str(stores.home))
-    assert "No token" in run("list").stdout
+    unmade = run("list")
+    assert unmade.exit_code == 1
+    assert "no token was made here" in unmade.stderr
+    assert not stores.serving.exists()
     done = run("create", "desk", "--role", "predict", "--rate", "5")
     assert done.exit_code == 0, done.output
+    assert "from now on every request needs a token" in done.stderr
+    assert "fx token create operator --role operate" in done.stderr
     token = done.stdout.strip()
     assert tokens.id_of(token)
     assert "not shown again" in done.stderr
@@ -212,5 +217,8 @@ def test_the_command(stores, monkeypatch):
     assert missing.exit_code == 1
     assert "no such token" in missing.stderr
     assert run("create", "x", "--role", "boss").exit_code == 1
+    operator = run("create", "operator", "--role", "operate").stderr
+    assert "every request" not in operator
+    assert "may operate" not in operator
     made_json = json.loads(run("create", "other", "--role", "observe", "--json").stdout)
     assert tokens.id_of(made_json["token"]) == made_json["id"]

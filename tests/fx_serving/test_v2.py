@@ -47,6 +47,13 @@ def test_what_is_not_deployed_is_404_in_the_protocols_form(plane, path):
     assert "error" in answer.json()
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v2/nothing"), ("POST", "/v2"), ("PUT", "/v2/models/move_60m")])
+def test_what_no_route_takes_is_refused_in_the_protocols_form(plane, method, path):
+    answer = plane.http.request(method, path)
+    assert answer.status_code in (404, 405)
+    assert list(answer.json()) == ["error"]
+
+
 def test_a_tensor_scores_as_its_rows_do_by_the_platforms_own_route(plane):
     answer = infer(plane, id="q-1", inputs=[tensor()]).raise_for_status().json()
     assert (answer["id"], answer["model_name"], answer["model_version"]) == ("q-1", "move_60m", "1")

@@ -24,6 +24,13 @@ BODIES: dict[str, bytes] = {
     "deep inside": b'{"instrument": "GBP_USD", "features": ' + DEEP.encode() + b', "policy": ' + DEEP.encode() + b"}",
     "not utf-8": b'{"instrument": "\xff\xfe", "model": "\xff"}',
     "half a character": b'{"instrument": "\\ud800", "model": "\\udfff", "version": "\\ud800"}',
+    "half a character in a batch": b'{"instruments": ["\\ud800"], "requests": ["\\ud800"]}',
+    "half a character in one instrument": b'{"instruments": ["\\ud800"]}',
+    "half a character for a name": b'{"instrument": "GBP_USD", "features": {"\\ud800": NaN}, "\\udfff": NaN}',
+    "half a character in a policy": b'{"model": "move_60m", "version": "1", "policy": {"\\ud800": "\\ud800"}}',
+    "an unknown half a character": b'{"instrument": "GBP_USD", "model": "move_60m", "\\ud800": 1}',
+    "not utf-8 in a batch": b'{"instruments": ["\xff"]}',
+    "deep in a batch": b'{"instruments": ["GBP_USD"], "features": {"rsi_14": ' + DEEP.encode() + b"}}",
     "nul": b'{"instrument": "a\\u0000b", "model": "a\\u0000b", "version": "\\u0000", "reason": "\\u0000"}',
     "a byte order mark": b'\xef\xbb\xbf{"instrument": "GBP_USD"}',
     "keys twice": b'{"instrument": 1, "instrument": 2, "model": "a", "model": {}}',
@@ -97,6 +104,24 @@ def test_bodies(service, name):
                     refused(answer, (method, given, name))
 
 
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999"])
+def test_a_limit_that_is_no_number_does_not_turn_its_gate_off(service, value):
+    content = f'{{"model": "move_60m", "version": "1", "dry_run": true, "policy": {{"max_error_rate": {value}}}}}'
+    answer = httpx.post(f"{service.url}/rollouts", content=content)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"].startswith("policy")
+
+
+def test_a_feature_nested_up_to_what_the_parser_takes(service):
+    """Whatever it costs to tell what was wrong, it is told."""
+    with httpx.Client(base_url=service.url) as client:
+        for depth in range(850, 1010):
+            value = b"[" * depth + b"]" * depth
+            content = b'{"instrument": "GBP_USD", "features": {"rsi_14": ' + value + b"}}"
+            answer = client.post("/predict", content=content)
+            assert answer.status_code == 422, (depth, answer.text)
+
+
 def test_parts_of_paths(service):
     with httpx.Client(base_url=service.url) as client:
         for method, path in operations(service, "GET", "POST", "PUT"):
@@ -134,6 +159,10 @@ def test_methods_nobody_declared(service):
         "/predict/../predict/../rollouts",
         "/./././health/../nowhere",
         "/predict%00",
+        "/predict%0a",
+        "/predict/blue%0A",
+        "/v2/models/move_60m/infer%0a",
+        "/traffic%0a",
         "/predict/blue/../../../../etc/passwd",
         "/console/../../config.py",
         "/console/..%2f..%2fconfig.py",

@@ -19,7 +19,7 @@ STREAMS = "^/(stream/predictions|console/events)$"
 TOKEN = "an operator, as far as this test goes"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.timeout(1800 if SOAK else 600)
 def test_generated_requests_find_nothing(tmp_path):
     program = shutil.which("schemathesis", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))

@@ -128,7 +128,7 @@ def reason(failed: dg.ExecuteInProcessResult) -> str:
 FAULTS = ("slow", "garbage", "nonsense", "truncated", "rate_limited", "unauthorized", "server_error", "hang_up")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(75)
 @pytest.mark.parametrize("kind", ["dead", *UNTRUE, *FAULTS])
 def test_when_the_first_source_fails_the_next_one_is_used(platform, brokers, truth, kind):
     bad, good = brokers

@@ -120,7 +120,7 @@ def test_a_range_run_writes_exactly_its_partitions_and_reports_each(fetched, new
     assert checks(result)["silver/candles/schema"].passed
 
 
-@pytest.mark.slow
+@pytest.mark.slow(70)
 def test_two_halves_make_the_same_bytes_as_one_range(whole, fetched, new):
     platform = with_tables_of(fetched, new, "bronze", *SCREENED)
     later = "2020-12-30"

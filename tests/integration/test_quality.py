@@ -8,13 +8,16 @@ import dagster as dg
 import pandas as pd
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from fx_assets.bronze.files import CANDLES
 from fx_assets.cli import register
 from fx_assets.errors import DataError
 from fx_assets.quality.findings import CHECKS
+from fx_assets.runs.backfill.survey import Survey
 from fx_assets.sessions import session_keys
+from fx_serving.client.clock import now
 from tests.fx_assets.quality.market_data import DEFECTS
 from tests.fx_assets.small import INSTRUMENTS, Platform, changed, checks, configuration_of, write_config
 
@@ -128,6 +131,38 @@ def test_a_few_bad_minutes_are_left_out_and_the_rest_is_built_on(platform):
     assert len(table(fxcm, "silver/candles")) == len(rows) - wrong == len(table(fxcm, "silver/technical"))
 
 
+def due(platform: Platform) -> dict[str, list[str]]:
+    """What `fx backfill` would make of silver: sessions by table."""
+    work = Survey(platform.configuration, platform.lake, platform.bronze, now()).work()
+    return {name: work.keys(row) for name, row in work.due.items() if name.startswith("silver/") and row.any()}
+
+
+def test_a_limit_that_is_changed_has_every_session_judged_again(platform, tmp_path, monkeypatch):
+    monkeypatch.delenv("FX_CLOCK", raising=False)
+    lenient, rows = platform("fxcm_nzdusd_m1_2014-05-07")
+    (key,) = fetch(lenient, rows, source="import:minutes.csv")
+    first, last = SPANS["fxcm_nzdusd_m1_2014-05-07"][:2]
+    lenient.run([*SILVER, "silver/technical"], first, last)
+    assert not {*SILVER, "silver/technical"} & {*due(lenient)}
+
+    def limited(share: float) -> Platform:
+        tree = yaml.safe_load((tmp_path / "config" / "instruments.yaml").read_text())
+        told = {**tree, "sources": {"import": {"max_bad_share": share}}}
+        configuration = configuration_of(write_config(tmp_path / f"config{share}", told), monkeypatch)
+        return Platform(lenient.home, configuration, lenient.instance)
+
+    strict = limited(0.001)
+    assert set(SILVER) <= {*due(strict)}
+    assert not strict.run(SILVER, first, last, must=False).success
+    assert "limit 0.1%" in refused(strict, key)
+    assert not set(SILVER) & {*due(strict)}, "judged, and known to be blocked"
+    # The remedy of the message, as it stands: the limit is raised, and nothing else is done.
+    raised = limited(0.02)
+    assert set(SILVER) <= {*due(raised)}
+    raised.run(SILVER, first, last)
+    assert not {*SILVER, "silver/technical"} & {*due(raised)}, "the same candles as at first"
+
+
 def test_a_candle_that_two_pages_share_is_there_once_and_nothing_warns(platform):
     oanda, rows = platform("oanda_usdsgd_h1_2025-03-02")
     joined = rows.loc[rows.index.repeat([2 if n % 50 == 49 else 1 for n in range(len(rows))])]
@@ -196,6 +231,31 @@ def test_a_feed_one_day_ahead_blocks_the_opening_of_the_week(platform):
     result = oanda.run(SILVER, keys[0], keys[-1], must=False)
     assert not result.success or not checks(result)["silver/candles/feed_clock"].passed
     assert "about 1440 minutes ahead, judged by the opening of the week" in refused(oanda, "2025-03-02")
+
+
+def test_what_only_a_week_shows_is_held_back_from_every_run_until_it_is_mended(platform):
+    """No single session of these five shows that EUR_USD is an hour late: `fx backfill` is not the only one to know."""
+    feeds, rows = platform("hours_2018-10-14")
+    late = rows["time"].where(rows["instrument"] != "EUR_USD", rows["time"] + pd.Timedelta("1h"))
+    fetch(feeds, rows.assign(time=late))
+    first, last = "2018-10-14", "2018-10-18"
+    result = feeds.run([*SILVER, "silver/technical"], first, last, must=False)
+    assert "week of 2018-10-14" in str(checks(result)["silver/candles/feed_clock"].description)
+    stamps = feeds.lake.stamps("silver/candles", [first, "2018-10-16"])
+    assert [stamp.problems for stamp in stamps.values() if stamp] == [(), ()]
+    for key in (first, "2018-10-16"):
+        said = refused(feeds, key)
+        assert "silver/candles: 2018-10-14" in said
+        assert "held back: the week shows that a clock is off" in said
+        assert "Mend the source's clock and import or fetch these sessions again" in said
+    # One day judged alone tells nothing of the week; and what looks back at it waits as well.
+    feeds.run(SILVER, "2018-10-16")
+    assert "held back" in refused(feeds, "2018-10-16")
+    feeds.run(SILVER, "2018-10-21")
+    assert "held back" in refused(feeds, "2018-10-21")
+    fetch(feeds, rows, day=2)
+    feeds.run([*SILVER, "silver/technical"], first, last)
+    feeds.run(["silver/technical"], "2018-10-21")
 
 
 def test_a_missing_hour_after_the_autumn_change_is_told_and_blocks_nothing(platform):

@@ -23,7 +23,7 @@ import yaml
 from filelock import FileLock
 
 from fx_serving.client.home import Stores
-from tests.servers.platform import FX, ROOT, Platform, environment, start_platform
+from tests.servers.platform import FX, ROOT, Platform, command_of, environment, start_platform
 from tests.servers.serving import wait_until
 
 MODEL, REJECTED = "move_60m", "direction_60m"
@@ -121,7 +121,7 @@ def _run(home: Path) -> Demo:
         process.communicate(timeout=60)
         raise
     seconds = time.monotonic() - started
-    left = [f"{p.pid} {' '.join(p.cmdline())[:120]}" for p in processes_of(home)]
+    left = [f"{p.pid} {command_of(p)[:120]}" for p in processes_of(home)]
     if isinstance(memory, Path) and memory.exists():
         left.append(str(memory))
     return Demo(home, process.returncode, output, left, seconds)

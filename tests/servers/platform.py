@@ -55,6 +55,14 @@ def living(processes: list[psutil.Process]) -> list[psutil.Process]:
     return found
 
 
+def command_of(process: psutil.Process) -> str:
+    """Empty for one that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 @dataclass
 class Platform:
     """A running `fx up`."""
@@ -100,12 +108,20 @@ class Platform:
         assert not left, [p.pid for p in left]
         return code
 
+    def kill(self) -> None:
+        """SIGKILL to all of it, as by a power cut: nothing gets to say that it ends."""
+        for process in (*reversed(descendants(self.process.pid)), psutil.Process(self.process.pid)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(30)
+
 
 @contextlib.contextmanager
 def start_platform(home: Path, *options: str, timeout_s: float = 180) -> Iterator[Platform]:
     """`fx up` on `home` and free ports, ready; stopped at the end."""
     dagster, serving = free_port(), free_port()
-    ports = ["--dagster-port", str(dagster), "--serving-port", str(serving), "--no-mlflow"]
+    ports = ["--dagster-port", str(dagster), "--serving-port", str(serving)]
+    ports += ["--no-mlflow", "--no-reports", "--no-exporter"]
     command = [*FX, "up", "--home", str(home), *ports, *options]
     process = subprocess.Popen(
         command, env=environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

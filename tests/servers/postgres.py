@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.servers.redis import free_port
 
 USER, PASSWORD = "fx", "hunter2-hunter2"
@@ -44,10 +46,14 @@ class PostgresServer:
         _wait(self._bin / "pg_isready", self._port, self._process, self._folder / "log")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT: at once (SIGTERM would wait for clients); SIGQUIT: as if it had crashed."""
+        """SIGINT: at once (SIGTERM would wait for clients); SIGQUIT or SIGKILL: as if it had crashed."""
         if self._process is not None:
+            # After SIGKILL its children end by themselves, and hold the shared memory until then.
+            below = psutil.Process(self._process.pid).children(recursive=True) if self._process.poll() is None else []
             self._process.send_signal(how)
             self._process.wait(START_S)
+            for left in psutil.wait_procs(below, timeout=START_S)[1]:
+                left.kill()
             self._process = None
 
 

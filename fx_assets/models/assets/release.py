@@ -1,5 +1,6 @@
 """Releasing an approved model: promoted_model, and for a deployed one model_bundle and deployment."""
 
+import uuid
 from collections.abc import Sequence
 
 import dagster as dg
@@ -9,8 +10,10 @@ from fx_assets.models import bundle, champion, promotion, rollout
 from fx_assets.models.assets.shared import Group
 from fx_assets.resources.home import HomeResource
 from fx_assets.tables import define_asset
+from fx_serving.client.environment import blocked
 
 ROLLED_OUT = "rolled_out"
+RETRIED = "dagster/retry_number"  # a tag that Dagster gives the runs it starts for failed ones
 
 
 def build(group: Group) -> Sequence[dg.AssetsDefinition]:
@@ -127,24 +130,38 @@ def _deployment(group: Group) -> dg.AssetsDefinition:
         ),
     )
     def deployment(context: dg.AssetExecutionContext, home: HomeResource, made: dict):
+        if why := blocked(home.stores):
+            raise dg.Failure(why, allow_retries=False)
         try:
-            started = rollout.ask_for_rollout(
-                home.stores, model, made["version"], entry.rollout, f"{context.run.run_id}-{model}"
-            )
+            asked = request_id(context.run, model, made["version"])
+            started = rollout.ask_for_rollout(home.stores, model, made["version"], entry.rollout, asked)
         except (rollout.NoService, rollout.ServiceError) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
+        # Ended already: it was another run that asked, and died before it could record so.
+        ended = started["state"] in rollout.FINISHED
+        said = f"{started['state']}: {started['reason']}" if ended else "The rollout runs"
         return dg.MaterializeResult(
             value=started,
             metadata={"rollout_id": started["id"], "version": made["version"], "state": started["state"]},
             check_results=[
                 dg.AssetCheckResult(
                     check_name=ROLLED_OUT,
-                    passed=False,
+                    passed=started["state"] == "succeeded",
                     severity=dg.AssetCheckSeverity.WARN,
-                    description="The rollout runs; the sensor follow_rollouts reports its outcome here.",
+                    description=f"{said}; the sensor follow_rollouts reports its outcome here.",
                     metadata={"state": started["state"], "rollout_id": started["id"]},
                 )
             ],
         )
 
     return deployment
+
+
+def request_id(run: dg.DagsterRun, model: str, version: str) -> str:
+    """Of the request for a rollout: one for run and version, and the same length whatever the model is called.
+
+    An automatic retry asks as the run it repeats, so that a version which was taken back meanwhile does not get traffic
+    again by itself. A run that a person starts anew is a new request.
+    """
+    asking = run.root_run_id if run.root_run_id and RETRIED in run.tags else run.run_id
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{asking}-{model}-{version}").hex

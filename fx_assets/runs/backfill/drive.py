@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +19,10 @@ from fx_assets.errors import FxError, StoreError
 from fx_assets.inputs import BRONZE, reference_tables
 from fx_assets.lake import Lake, lake_root
 from fx_assets.lineage import Stamp
+from fx_assets.quality.held import Held
 from fx_assets.runs import steps, timings
 from fx_assets.runs.backfill.cut import Range, ranges
 from fx_assets.runs.backfill.estimate import Estimate, Estimator
-from fx_assets.runs.backfill.held import CHECK, TABLE, Held, suspects
 from fx_assets.runs.backfill.survey import Survey
 from fx_assets.runs.backfill.work import Work, with_ancestors
 from fx_assets.runs.plan import PlannedRun, RunEvent
@@ -107,8 +107,8 @@ class Backfill:
         self.home = home
         self.force = force
         bronze = Bronze(place)
-        self.held = Held(home, bronze, configuration)
-        self.survey = Survey(configuration, Lake(place), bronze, now, first, last, tables, self.held)
+        held = Held(home, bronze, configuration)
+        self.survey = Survey(configuration, Lake(place), bronze, now, first, last, tables, held)
         self.estimator = Estimator(timings.read(home), configuration)
         self._given_up: dict[str, set[str]] = {}
 
@@ -169,12 +169,9 @@ class Backfill:
         while plan.parts and fruitless < FRUITLESS_ATTEMPTS:
             tell = follow(plan.parts)
             done: list[int] = []
-            clocks: set[int] = set()
 
-            def note(event: RunEvent, tell: Tell = tell, done: list[int] = done, clocks: set[int] = clocks) -> None:
+            def note(event: RunEvent, tell: Tell = tell, done: list[int] = done) -> None:
                 outcome.count(event)
-                if event.check == CHECK:
-                    clocks.add(event.run)
                 if event.kind == "finished" and event.ok:
                     done.append(event.run)
                 tell(event)
@@ -183,11 +180,9 @@ class Backfill:
                 process.execute([self.planned(part) for part in plan.parts], note)
             except RunFailed as error:
                 outcome.fail(error)
-                self._judge(plan.parts, done, clocks)
                 plan, progress = self._after_failure(plan, done)
                 fruitless = 0 if progress else fruitless + 1
             else:
-                self._judge(plan.parts, done, clocks)
                 plan = replace(plan, parts=[])
         outcome.left = self.survey.work()
         found_bad = outcome.left.count(outcome.left.blocked) > first.work.count(first.work.blocked)
@@ -219,18 +214,6 @@ class Backfill:
             after = self.plan()
         return after, progress
 
-    def _judge(self, parts: Sequence[Range], done: Sequence[int], clocks: Collection[int]) -> None:
-        """Hold back the sessions whose clocks failed a run, and free those of runs whose clocks were right."""
-        for number, part in enumerate(parts):
-            if TABLE not in part.tables:
-                continue
-            if number in clocks:
-                keys = [key for key in self.survey.sessions if part.first <= key <= part.last]
-                survey = self.survey
-                self.held.hold(suspects(survey.lake, survey.configuration, part.first, part.last, keys, survey.now))
-            elif number in done:
-                self.held.release(part.first, part.last)
-
     def _give_up(self, parts: Sequence[Range]) -> None:
         for part in parts:
             for table in part.tables:
@@ -250,5 +233,5 @@ class Backfill:
         newest = self._newest_features()
         try:
             return bool(newest) and msgspec.json.decode(self._online_note.read_bytes()) != newest
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, ValueError):
             return bool(newest)

@@ -14,7 +14,7 @@ from fx_assets.errors import ConfigError
 from fx_assets.inputs import BRONZE, REFERENCE_TABLES, Input, reference_inputs, table_inputs
 from fx_assets.lake import Lake
 from fx_assets.lineage import Lineage
-from fx_assets.runs.backfill.held import TABLE, Held
+from fx_assets.quality.held import TABLE, Held
 from fx_assets.runs.backfill.work import CURRENT, FETCH, Work, in_order, with_ancestors, work
 from fx_assets.runs.sessions import begun_sessions, chosen_sessions
 from fx_assets.schemas import build_schemas

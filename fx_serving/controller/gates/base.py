@@ -38,11 +38,13 @@ class Totals:
     """The evidence of a rollout.
 
     `steps`: every step by itself, the running one last. `recent`: the candidate in about the last second, and a few
-    requests at least. `pairs`: predictions of both whose truth is known.
+    requests at least; `recent_control`: the control group in the same time. `pairs`: predictions of both whose truth is
+    known.
     """
 
     steps: tuple[Sample, ...] = (Sample(),)
     recent: SlotEvidence = field(default_factory=SlotEvidence)
+    recent_control: SlotEvidence = field(default_factory=SlotEvidence)
     pairs: Pairs | None = None
 
     @property

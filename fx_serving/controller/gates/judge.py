@@ -13,7 +13,7 @@ from fx_serving.policy import RolloutPolicy
 def gates(policy: RolloutPolicy, plan: Plan, totals: Totals) -> tuple[GateVerdict, ...]:
     """What each gate says: fails by the evidence of the whole rollout, passes by that of the running step."""
     return (
-        error_gate(policy, plan, totals.steps, totals.recent),
+        error_gate(policy, plan, totals.steps, totals.recent, totals.recent_control),
         p99_gate(policy, plan, totals.steps),
         latency_gate(policy, plan, totals.steps),
         distribution_gate(policy, plan, totals.steps),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+MOST = 1e100  # squares and sums of what is cut off here are still numbers: one absurd figure must not stop the gates
+
 
 class Outcome(Protocol):
     """A prediction whose truth is known. direction: -1, 0 or 1; value: in the label's own unit."""
@@ -55,7 +57,7 @@ def pair(candidate: Iterable[Outcome], control: Iterable[Outcome]) -> Pairs:
             continue
         happened = 1.0 if direction > 0 else 0.0
         rises.setdefault(key[0], []).append((one.prediction - happened) ** 2 - (other.prediction - happened) ** 2)
-        gain = float(direction) if value is None else value
+        gain = float(direction) if value is None else min(max(value, -MOST), MOST)
         returns.setdefault(key[0], []).append((_side(one.prediction) * gain, _side(other.prediction) * gain))
     return Pairs(
         tuple(sum(found) / len(found) for found in rises.values()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean, pvariance
 
 from fx_serving.controller.gates.base import Experiment, GateVerdict
@@ -12,6 +13,8 @@ from fx_serving.controller.gates.pairs import Pairs
 from fx_serving.controller.gates.sequential import mixture_bound
 from fx_serving.policy import RolloutPolicy
 
+# Judged four times a second, while outcomes are read every ten seconds and may be of two weeks: as many are remembered.
+HELD = 8
 TIMES = 20  # points in time, below which the variance is too poorly known for an alarm
 
 
@@ -41,12 +44,26 @@ def sharpe(returns: Sequence[float]) -> float:
     return fmean(returns) / spread if spread else 0.0
 
 
+@lru_cache(maxsize=HELD)
+def _rise(pairs: Pairs, alpha: float) -> Mean:
+    """By how much the candidate's squared error is the larger one."""
+    return mean(pairs.rises, alpha)
+
+
+@lru_cache(maxsize=HELD)
+def _ratios(pairs: Pairs) -> tuple[float, float]:
+    """Both Sharpe ratios, the candidate's first."""
+    return sharpe([mine for mine, _ in pairs.returns]), sharpe([theirs for _, theirs in pairs.returns])
+
+
+@lru_cache(maxsize=HELD)
 def sharpe_gap(pairs: Pairs, keep: float, alpha: float) -> Mean:
     """By how much the candidate's Sharpe ratio falls short of `keep` times the other's."""
     mine, theirs = [a for a, _ in pairs.returns], [b for _, b in pairs.returns]
     lacks = [keep * b - a for a, b in zip(_influence(mine), _influence(theirs), strict=True)]
     found = mean(lacks, alpha)
-    return Mean(keep * sharpe(theirs) - sharpe(mine), found.error, found.reach, found.times)
+    ratio, other = _ratios(pairs)
+    return Mean(keep * other - ratio, found.error, found.reach, found.times)
 
 
 def brier_gate(policy: RolloutPolicy, pairs: Pairs | None) -> GateVerdict:
@@ -56,7 +73,7 @@ def brier_gate(policy: RolloutPolicy, pairs: Pairs | None) -> GateVerdict:
         return GateVerdict(gate="brier", verdict="off", why="max_brier_rise is null")
     if pairs is None or pairs.n < policy.min_outcomes or len(pairs.rises) < 2:
         return _too_few("brier", limit, pairs.n if pairs else 0, policy.min_outcomes)
-    found = mean(pairs.rises, policy.alpha)
+    found = _rise(pairs, policy.alpha)
     return _judged("brier", found, limit, limit, found.value, pairs.n, policy.min_outcomes, "Brier score")
 
 
@@ -67,7 +84,7 @@ def sharpe_gate(policy: RolloutPolicy, pairs: Pairs | None) -> GateVerdict:
         return GateVerdict(gate="sharpe", verdict="off", why="max_sharpe_drop is null")
     if pairs is None or pairs.traded < policy.min_outcomes or len(pairs.returns) < 2:
         return _too_few("sharpe", limit, pairs.traded if pairs else 0, policy.min_outcomes)
-    mine, theirs = (sharpe([r[i] for r in pairs.returns]) for i in (0, 1))
+    mine, theirs = _ratios(pairs)
     # Where the other loses money, so much more of a loss is allowed.
     found = sharpe_gap(pairs, 1 - limit if theirs >= 0 else 1 + limit, policy.alpha)
     value = (theirs - mine) / abs(theirs) if theirs else (0.0 if mine >= 0 else 1.0)
@@ -79,7 +96,7 @@ def experiment(policy: RolloutPolicy, pairs: Pairs | None, elapsed_s: float) -> 
     """Which of two versions is better by experiment_metric, as soon as that is certain enough."""
     metric, found, n = policy.experiment_metric, None, 0
     if pairs is not None and metric == "brier" and pairs.rises:
-        found, n = mean(pairs.rises, policy.alpha), pairs.n
+        found, n = _rise(pairs, policy.alpha), pairs.n
     elif pairs is not None and metric == "sharpe" and pairs.returns:
         found, n = sharpe_gap(pairs, 1.0, policy.alpha), pairs.traded
     figures = {"metric": metric, "n": n}

@@ -64,7 +64,11 @@ def tested(pairs: Sequence[Pair], measure: Measure, limit: float, bound: float) 
 
 
 def error_gate(
-    policy: RolloutPolicy, plan: Plan, steps: Sequence[Sample], recent: SlotEvidence | None = None
+    policy: RolloutPolicy,
+    plan: Plan,
+    steps: Sequence[Sample],
+    recent: SlotEvidence | None = None,
+    recent_control: SlotEvidence | None = None,
 ) -> GateVerdict:
     """Whether the candidate fails more often than allowed, and more often than the deployed version."""
     limit = policy.max_error_rate
@@ -74,7 +78,8 @@ def error_gate(
     bound = -math.log(policy.alpha)
     own = tested(served(steps), errors, limit, bound)
     hidden = tested(shadowed(steps), errors, limit, bound if plan.shadow_only else bound - math.log(SHADOW_ALPHA))
-    collapsed = recent is not None and _collapsed(recent, own.allowed, policy.consecutive_failures)
+    weather = max(own.allowed, _failing(recent_control, policy.consecutive_failures))
+    collapsed = recent is not None and _collapsed(recent, weather, policy.consecutive_failures)
 
     judged_bad, judged = errors(step.shadow if plan.shadow_only else step.green)
     where = ""
@@ -143,8 +148,13 @@ def p99_gate(policy: RolloutPolicy, plan: Plan, steps: Sequence[Sample]) -> Gate
     return GateVerdict(verdict="pass", why=f"{value:.1f} ms over {judged} answers", **made)
 
 
+def _failing(control: SlotEvidence | None, at_least: int) -> float:
+    """The share of the control group's requests that failed in the last moment; nought where they are too few."""
+    return control.errors / control.requests if control is not None and control.requests >= at_least else 0.0
+
+
 def _collapsed(recent: SlotEvidence, rate: float, at_least: int) -> bool:
-    """Whether everything lately failed, more often in a row than chance explains.
+    """Whether everything lately failed, more often in a row than chance explains; never where all fail for everybody.
 
     The totals of a long rollout are slow to turn; a candidate that breaks after an hour must not wait for them.
     """

@@ -16,8 +16,8 @@ SPREAD = 6.0  # where the mixture bound is tightest: about 70 units of variance,
 
 
 def alternative(p0: float) -> float:
-    """The rate that the test of `p0` looks out for."""
-    return min(STEEPER * p0, p0 + FURTHER)
+    """The rate that the test of `p0` looks out for; always one that can be."""
+    return min(STEEPER * p0, p0 + FURTHER, (1 + p0) / 2)
 
 
 def likelihood_ratio(bad: float, n: float, p0: float, p1: float) -> float:

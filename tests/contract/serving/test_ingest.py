@@ -27,6 +27,7 @@ from fx_serving.client.prediction_log import (
     lines_from,
     read_feedback,
     read_predictions,
+    read_shadows,
     segments,
 )
 from fx_serving.config import LogSettings
@@ -66,6 +67,24 @@ def test_records_come_back_as_they_were(stores, ingester):
     ]
 
 
+def test_shadows_and_feedback_are_read_by_decision_time_from_tables_and_segments(stores, ingester):
+    folder, records = stores.predictions, [prediction(n) for n in range(6)]
+    unseen = [shadow(record, prediction=None, failed="deadline") for record in records]
+    told = [feedback(n, record) for n, record in enumerate(records)]
+    write(folder / "shadow-w0-000001.ndjson", unseen[:4])
+    write(folder / "feedback-w0-000001.ndjson", told[:4])
+    ingester.step()
+    write(folder / "shadow-w1-000001.ndjson", unseen[3:])  # one of them is in the tables already
+    write(folder / "feedback-w1-000001.ndjson", told[3:])
+    for _ in range(2):  # before and after the rest is ingested
+        assert list(read_shadows(folder)) == unseen
+        assert list(read_shadows(folder, records[1].timestamp, records[5].timestamp)) == unseen[1:5]
+        assert list(read_feedback(folder, records[1].timestamp, records[5].timestamp)) == told[1:5]
+        assert list(read_feedback(folder, received=told[2].received_at)) == told[3:]
+        assert list(read_feedback(folder, since=records[5].timestamp, received=told[2].received_at)) == told[5:]
+        ingester.step()
+
+
 def test_readers_join_tables_and_segments_and_give_each_once(stores, ingester):
     folder = stores.predictions
     write(folder / "w0-000001.ndjson", [prediction(1), prediction(4)])
@@ -94,6 +113,15 @@ def test_the_torn_end_waits_and_a_line_that_is_no_record_is_counted(stores, inge
     write(path, [], tail=b"torn by a crash")
     write(stores.predictions / "w0-000002.ndjson", [prediction(3)])
     assert ingester.step().behind_bytes == 0  # nothing more comes of a closed segment
+
+
+def test_a_line_damaged_inside_of_a_text_holds_up_nothing(stores, ingester):
+    path = write(stores.predictions / "w0-000001.ndjson", [prediction(1)])
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(prediction(2)).replace(b"EUR_USD", b"EUR\xffUSD") + b"\n")
+    write(path, [prediction(3)])
+    assert ingester.step().records == 2
+    assert [r.prediction_id for r in read_predictions(stores.predictions)] == ["p1", "p3"]
 
 
 def test_a_segment_of_a_name_used_before_is_another(stores, ingester):

@@ -29,6 +29,7 @@ from fx_serving.state import (
     open_state,
     read_head,
 )
+from fx_serving.state.sqlite import SqliteState
 from tests.contract.serving.states import AT, entry, row, tamper
 from tests.counts import count
 
@@ -153,6 +154,21 @@ def test_a_lease_that_ran_out_is_kept_until_another_takes_it(store, stores):
         store.commit(Change(), mine.term)
 
 
+def test_a_clock_that_is_set_back_does_not_keep_a_dead_holders_lease(tmp_path):
+    now = 1e9
+    with closing(SqliteState(tmp_path / "state.db", clock=lambda: now)) as store:
+        assert store.lease(CONTROLLER, "a", 8).held
+        now -= 86_400
+        refused = store.lease(CONTROLLER, "b", 8)
+        assert (refused.held, refused.remaining_s) == (False, 80)
+        assert store.lease(CONTROLLER, "a", 8).term == 1, "one that lives renews it"
+        assert store.lease(CONTROLLER, "b", 8).remaining_s == 8
+        now -= 86_400
+        store.lease(CONTROLLER, "b", 8)
+        now += 81
+        assert store.lease(CONTROLLER, "b", 8).term == 2
+
+
 def test_many_take_a_lease_and_one_gets_it(stores):
     open_state(stores).close()
     got, barrier = [], threading.Barrier(6)
@@ -241,6 +257,11 @@ def test_a_state_db_of_the_first_form_is_taken_over(tmp_path, monkeypatch):
         store.commit(Change(rollouts=(row("r3", "queued"),), audit=(entry(),)), None)
         assert store.audit()[2].previous == old[1].hash
         assert store.verify_audit(read_head(stores.audit_head)).whole
+    for added in ("actor = 'x'", "detail = '{\"n\":1}'"):
+        tamper(stores, f"UPDATE audit SET {added} WHERE seq = 2")
+        assert rollout_log.broken_audit(stores.state) == 2
+        tamper(stores, "UPDATE audit SET actor = '', detail = '{}' WHERE seq = 2")
+        assert rollout_log.broken_audit(stores.state) is None
     tamper(stores, "UPDATE audit SET why = 'x' WHERE seq = 1")
     with closing(open_state(stores)) as store:
         assert store.verify_audit(None).seq == 1

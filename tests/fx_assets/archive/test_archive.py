@@ -14,6 +14,7 @@ import pytest
 from fx_assets.archive.archive import Archive
 from fx_assets.archive.months import check_month, finished_before, month_of
 from fx_assets.archive.parts import Damaged, pack, unpack
+from fx_assets.bronze.due import due, newest_fetches
 from fx_assets.bronze.files import CANDLES, Bronze
 from fx_assets.errors import ConfigError, MissingData, StoreError
 from fx_assets.storage import open_store
@@ -98,6 +99,20 @@ def test_a_removed_month_is_missed_by_readers_and_comes_back_to_the_byte(archive
     assert bronze_files(archive) == before
     with pytest.raises(MissingData, match="has no month 2020-12"):
         archive.restore("2020-12")
+
+
+@pytest.mark.parametrize("remove_local", [False, True])
+def test_a_session_that_was_archived_half_fetched_stays_due_until_it_is_fetched_whole(archive, remove_local):
+    """Of X there are the first hours only; Y was fetched again after the end."""
+    bronze, half = Bronze(archive.lake), "2021-01-05"
+    for symbol in ("X", "Y"):
+        bronze.append(CANDLES, symbol, half, "s", bars(f"{half}T22:00Z").iloc[:3], FETCHED, part=True)
+    bronze.append(CANDLES, "Y", half, "s", bars(f"{half}T22:00Z"), FETCHED + timedelta(seconds=1))
+    archive.run("2021-02", remove_local)
+    sessions, now = [DAYS[0], half], datetime(2021, 6, 2, tzinfo=UTC)
+    assert due(sessions, ["X", "Y"], newest_fetches(bronze, CANDLES), now, now) == {half: ["X"]}
+    bronze.append(CANDLES, "X", half, "s", bars(f"{half}T22:00Z"), FETCHED + timedelta(seconds=2))
+    assert due(sessions, ["X", "Y"], newest_fetches(bronze, CANDLES), now, now) == {}
 
 
 @pytest.mark.parametrize("how", ["missing", "cut", "flipped", "manifest"])

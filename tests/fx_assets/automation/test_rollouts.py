@@ -1,5 +1,6 @@
 """The rollout sensors, tick by tick, against a real service; and the deployment asset, which does not wait."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +10,10 @@ import msgspec
 import pytest
 
 from fx_assets.automation import rollouts
-from fx_assets.models.assets.release import ROLLED_OUT
+from fx_assets.models.assets.release import RETRIED, ROLLED_OUT, request_id
+from fx_serving.client.environment import Finding, result_path, write_result
 from fx_serving.client.home import Stores
+from fx_serving.client.http import ServiceError
 from tests.fx_assets.small import MODELS, Platform, changed, checks, configuration_of, write_config
 from tests.servers.serving import Service, make_bundle, publish_features, start_service, wait_until
 
@@ -120,7 +123,7 @@ def test_a_bad_end_is_a_failed_check_with_the_reason(platform, service, monkeypa
 
 
 def test_a_newer_bundle_asks_for_its_rollout_once(platform, service):
-    assert platform.definitions.resolve_sensor_def("roll_out_promoted").default_status.value == "STOPPED"
+    assert platform.definitions.resolve_sensor_def("roll_out_promoted").default_status.value == "RUNNING"
     bundle(service, "30", session=SESSION)
     (request,) = tick(platform, "roll_out_promoted").run_requests
     assert (request.run_key, request.job_name) == ("rollout-move-30-1", "roll_out_move")
@@ -153,6 +156,19 @@ def test_without_a_service_both_say_so(platform, monkeypatch):
         platform.run(["move/deployment"], SESSION)
 
 
+def test_nothing_is_rolled_out_while_the_environment_check_fails(platform, service):
+    bundle(service, "50", session=SESSION)
+    write_result(service.stores, [Finding(False, "1 GiB free", "free some")])
+    try:
+        assert "1 GiB free: free some" in tick(platform, "roll_out_promoted").skip_message
+        with pytest.raises(dg.Failure, match="1 GiB free: free some"):
+            platform.run(["move/deployment"], SESSION)
+        assert not [r for r in service.client.rollouts() if r["version"] == "50"]
+    finally:
+        result_path(service.stores).unlink()
+    assert tick(platform, "roll_out_promoted").run_requests
+
+
 def test_the_steps_are_told_as_a_table():
     at = datetime(2026, 1, 5, tzinfo=UTC)
     step = {"weight": 5.0, "started_at": at.isoformat(), "ended_at": None, "requests": 7, "errors": 0}
@@ -162,3 +178,60 @@ def test_the_steps_are_told_as_a_table():
     assert "| 5 % |" in str(observation.metadata["steps"].value)
     assert isinstance(evaluation, dg.AssetCheckEvaluation)
     assert not evaluation.passed
+
+
+def test_a_version_that_is_taken_back_after_it_succeeded_is_reported_again(platform, service, monkeypatch):
+    monkeypatch.setattr(rollouts, "SETTLED_S", 0.0)
+    for version in ("50", "51"):
+        make_bundle(service.stores, version, model="move")
+        id = service.client.start_rollout("move", version, {"steps": [100], "window_s": 0})["id"]
+        wait_until(lambda id=id: service.client.rollout(id)["state"] in ("canary", "baking", "succeeded"), 30)
+        service.client.promote_rollout(id)
+        assert ended(service, version)["state"] == "succeeded"
+    told = tick(platform, "follow_rollouts")
+    service.client.rollback_rollout(id, "worse")
+    again = tick(platform, "follow_rollouts", told.cursor)
+    observation, evaluation = again.asset_events
+    assert observation.metadata["state"].value == "rolled_back"
+    assert (evaluation.passed, evaluation.metadata["rollout_id"].value) == (False, id)
+    assert "worse" in evaluation.description
+    assert tick(platform, "follow_rollouts", again.cursor).asset_events == []
+
+
+def test_a_run_that_is_started_again_finds_what_the_killed_one_asked_for(platform, service):
+    bundle(service, "60", session=SESSION)
+    first = service.client.start_rollout("move", "60", {"window_s": 600})["id"]  # and the run dies
+    result = platform.run(["move/deployment"], SESSION)
+    (made,) = result.get_asset_materialization_events()
+    assert made.materialization.metadata["rollout_id"].value == first
+    check = checks(result)[f"move/deployment/{ROLLED_OUT}"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    if service.client.rollout(first)["finished_at"] is None:
+        wait_until(lambda: service.client.rollout(first)["state"] in ("canary", "baking"), 30)
+        service.client.promote_rollout(first)
+    assert ended(service, "60")["state"] == "succeeded"
+    result = platform.run(["move/deployment"], SESSION)
+    assert checks(result)[f"move/deployment/{ROLLED_OUT}"].passed
+    assert [r["id"] for r in service.client.rollouts() if r["version"] == "60"] == [first]
+
+
+def test_an_automatic_retry_asks_as_the_run_it_repeats():
+    def run(root: str | None = None, **tags: str) -> dg.DagsterRun:
+        return dg.DagsterRun(job_name="j", root_run_id=root, parent_run_id=root, tags=tags)
+
+    first = run()
+    retry = run(first.run_id, **{RETRIED: "1"})
+    assert request_id(retry, "move", "4") == request_id(first, "move", "4")
+    others = [(r, m, v) for r in (first, run(first.run_id), run()) for m in ("move", "other") for v in "45"]
+    assert len({request_id(*other) for other in others}) == 12
+    assert len(request_id(first, "m" * 41, "4")) <= 64
+
+
+def test_a_dry_run_or_an_experiment_is_not_the_rollout_of_a_version(platform, service):
+    bundle(service, "70", session=SESSION)
+    for more in ({"dry_run": True}, {"kind": "ab"}):
+        started = service.client.start_rollout("move", "70", **more)
+        with contextlib.suppress(ServiceError):  # without a deployed version it has failed already
+            service.client.abort_rollout(started["id"])
+        (request,) = tick(platform, "roll_out_promoted").run_requests
+        assert request.run_key == "rollout-move-70-1"

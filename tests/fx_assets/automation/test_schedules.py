@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from fx_assets.automation.retraining import TRAINING_STEPS, job_name
-from fx_assets.automation.schedules import HALF_HOURLY, WEEKLY, due_session
+from fx_assets.automation.schedules import due_session
 from fx_assets.lake import Lake
-from fx_assets.models.checks import DAILY
 from tests.fx_assets.small import MODELS, Platform, changed, configuration_of, write_config
 
 SATURDAY = datetime(2021, 3, 6, 15, tzinfo=UTC)  # 10:00 in New York
@@ -69,7 +68,7 @@ def test_every_model_is_asked_for_once_a_week_by_its_own_job(platform):
     make(platform.lake, *KEYS[:4])
     for model in ("move", "other"):
         schedule = platform.definitions.resolve_schedule_def(f"weekly_train_{model}")
-        assert (schedule.cron_schedule, schedule.execution_timezone) == (WEEKLY, "America/New_York")
+        assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 10 * * 6", "America/New_York")
         ((request,), _) = tick(platform, schedule.name)
         assert request.partition_key == "2021-03-07"
         assert request.tags["fx/reason"] == "weekly"
@@ -83,6 +82,19 @@ def test_what_was_trained_already_is_not_trained_again(platform):
     assert tick(platform, "weekly_train_move")[1].endswith(
         "2021-03-07 is the newest that can be trained for, and it was."
     )
+    assert len(tick(platform, "weekly_train_other")[0]) == 1
+
+
+def test_what_is_being_trained_is_not_asked_for_again(platform):
+    make(platform.lake, *KEYS[:4])
+    job = platform.definitions.resolve_job_def("train_other")
+    run = platform.instance.create_run_for_job(
+        job, tags={"dagster/partition": "2021-03-07"}, status=dg.DagsterRunStatus.STARTED
+    )
+    assert (
+        tick(platform, "weekly_train_other")[1] == f"run {run.run_id[:8]} of train_other for 2021-03-07 waits or works"
+    )
+    platform.instance.report_run_failed(run)
     assert len(tick(platform, "weekly_train_other")[0]) == 1
 
 
@@ -111,9 +123,11 @@ def test_schedule_sensor_and_person_ask_for_the_same_assets(platform):
 
 def test_batch_inference_asks_every_half_hour_while_a_market_is_open(platform, monkeypatch):
     schedule = platform.definitions.resolve_schedule_def("half_hourly_batch_inference")
-    assert schedule.cron_schedule == HALF_HOURLY
+    assert schedule.cron_schedule == "*/30 * * * *"
     assert "every market is closed" in tick(platform, schedule.name)[1]
     monkeypatch.setenv("FX_CLOCK", "2021-03-08T15:30:00Z")
+    assert "stands still" in tick(platform, schedule.name)[1]
+    monkeypatch.setenv("FX_CLOCK", f"2021-03-08T15:30:00Z@{datetime.now(UTC).isoformat()}")
     ((request,), _) = tick(platform, schedule.name)
     assert TICK.isoformat() in str(request.run_key)
     job = platform.definitions.resolve_job_def("batch_inference")
@@ -122,9 +136,9 @@ def test_batch_inference_asks_every_half_hour_while_a_market_is_open(platform, m
 
 def test_champions_are_looked_at_daily_whether_or_not_anything_is_promoted(platform, monkeypatch):
     schedule = platform.definitions.resolve_schedule_def("daily_champions")
-    assert (schedule.cron_schedule, schedule.execution_timezone) == (DAILY, "America/New_York")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("15 6 * * *", "America/New_York")
     ((request,), _) = tick(platform, schedule.name)
-    assert request.run_key == f"champions-{TICK.isoformat()}"
+    assert request.run_key == f"daily_champions-{TICK.isoformat()}"
     job = platform.definitions.resolve_job_def(schedule.job_name)
     result = job.execute_in_process(instance=platform.instance)
     found = {f"{'/'.join(c.asset_key.path)}/{c.check_name}" for c in result.get_asset_check_evaluations()}

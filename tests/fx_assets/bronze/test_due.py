@@ -52,10 +52,6 @@ def test_a_session_fetched_before_it_was_over_is_due_until_it_is_fetched_after_i
         assert bool(found) == again, fetched
 
 
-def test_archived_sessions_are_not_missing():
-    assert due([MONDAY], ["EUR_USD"], {"EUR_USD": {MONDAY: None}}, NOON, NOON) == {}
-
-
 def test_a_replayed_market_is_judged_by_its_own_clock(monkeypatch):
     end = session_bounds(MONDAY)[1]
     wall = datetime(2026, 1, 1, 12, tzinfo=UTC)

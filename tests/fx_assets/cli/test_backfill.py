@@ -23,7 +23,7 @@ from tests.fx_assets.cli.conftest import files_below
 from tests.fx_assets.small import INSTRUMENTS, changed, write_config
 from tests.servers.platform import fx
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(80)
 
 FIRST, LAST = "2021-01-03", "2021-01-10"
 SESSIONS = ["2021-01-03", "2021-01-04", "2021-01-05", "2021-01-06", "2021-01-07", "2021-01-10"]
@@ -117,7 +117,7 @@ def test_status_counts_what_there_is(backfilled):
     newest = pq.read_table(home / "lake/gold/features/session=2021-01-10/part.parquet")["available_at"].to_pandas()
     age_h = (pd.Timestamp("2022-03-04T22:00Z") - newest.max()).total_seconds() / 3600
     assert rows["gold/features"][3:] == [f"{newest.max():%Y-%m-%d %H:%M}", f"{age_h:.1f} h"]
-    assert ["move_60m", "-", "no report", "-", "-"] in found
+    assert ["move_60m", "-", "no report", "-", "-", "-"] in found
     assert "no answer from the prediction service" in done.stdout
     assert "Start it: fx up, or fx serve" in done.stdout
 

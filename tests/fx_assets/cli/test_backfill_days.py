@@ -9,7 +9,7 @@ from tests.fx_assets.cli.conftest import files_below
 from tests.fx_assets.small import INSTRUMENTS, write_config
 from tests.servers.platform import fx
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(30)
 
 SESSIONS = ["2021-01-07", "2021-01-10"]  # before and after a weekend: the labels of the first look into the second
 

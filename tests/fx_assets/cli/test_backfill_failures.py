@@ -85,7 +85,7 @@ def uninterrupted(tmp_path_factory) -> Path:
     return home
 
 
-@pytest.mark.slow(60)
+@pytest.mark.slow(200)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_backfill_that_was_ended_goes_on_where_it_was(tmp_path, uninterrupted, number):
     home = tmp_path / "home"

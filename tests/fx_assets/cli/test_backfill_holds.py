@@ -60,3 +60,13 @@ def test_a_week_with_a_wrong_clock_is_held_until_it_is_mended(tmp_path):
     assert mended.returncode == 0, mended.stdout + mended.stderr
     assert "held back" not in said(mended)
     assert len(lake.keys("gold/market_features")) == 5
+
+    # As of the day before, that week's clock was wrong, whatever has been fetched since.
+    back = fx("rollback-data", "--as-of", "2026-01-01T12:00:00Z", "--home", home)
+    assert back.returncode == 0, said(back)
+    assert f"sessions {FIRST} to {LAST} are as of 2026-01-01T12:00:00Z" in said(back)
+    assert f"blocked as of then, and what is made of them left as it was: {FIRST}" in said(back)
+    undone = fx(*command)
+    assert undone.returncode == 0, said(undone)
+    assert planned(undone)["gold"] == [0, 5, 0, 0]
+    assert "held back" not in said(undone)

@@ -11,7 +11,7 @@ RATES = "available_at,currency,rate\n2020-03-15T21:00:00Z,USD,0.25\n2020-03-19T1
 SESSIONS = {"start": "2021-01-03", "end": "2021-01-05"}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_a_file_that_changes_is_copied_first_and_a_bad_one_leaves_everything_as_it_is(tmp_path):
     home, file = tmp_path / "home", tmp_path / "rates.csv"
     file.write_text(RATES)

@@ -2,11 +2,14 @@
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from fx_assets.cli import doctor as module
 from fx_assets.configuration import SHIPPED
+from fx_assets.stack import examine as module
+from fx_serving.client.home import fx_home
 from tests.servers.platform import fx
 
 
@@ -77,6 +80,48 @@ def test_a_port_in_use_names_the_process(call, monkeypatch):
     (line,) = [line for line in verdicts(said) if line.startswith(f"port {port} for Dagster UI is in use by ")]
     assert f"(process {os.getpid()})" in line
     assert "choose another port: fx up --help" in said
+
+
+def test_a_port_that_this_homes_own_service_holds_is_well(call, home, monkeypatch):
+    """It is one of ours by the FX_HOME it was started with; the same program for another home is in the way."""
+    listen = "import socket, sys; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); "
+    listen += "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    for folder, expected in ((home, 0), (home.parent / "other", 1)):
+        child = subprocess.Popen(
+            [sys.executable, "-c", listen],
+            env={**os.environ, "FX_HOME": str(folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert child.stdout is not None
+            port = int(child.stdout.readline())
+            monkeypatch.setattr(module, "PORTS", {"deployment service": port})
+            code, said = call("doctor")
+            assert code == expected, said
+            assert (f"port {port} for deployment service is held by this home's own" in said) == (expected == 0)
+        finally:
+            child.communicate()
+
+
+@pytest.mark.parametrize("given", [["--home", "home"], ["--home=home"], []])
+def test_a_service_started_by_hand_is_known_by_its_home(tmp_path, monkeypatch, given):
+    """`fx exporter --home` sets FX_HOME in itself, where nobody else sees it; without it, it is the checkout's own."""
+    monkeypatch.delenv("FX_HOME", raising=False)
+    program = tmp_path / "fx"
+    program.write_text("import sys; print(flush=True); sys.stdin.read()")
+    pipe = subprocess.PIPE
+    child = subprocess.Popen([sys.executable, program, "exporter", *given], cwd=tmp_path, stdin=pipe, stdout=pipe)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline()
+        assert module.serves_home(child.pid, tmp_path / "home") == bool(given)
+        assert module.serves_home(child.pid, fx_home()) == (not given)
+        assert not module.serves_home(child.pid, tmp_path), "where it was started is not its home"
+    finally:
+        child.communicate()
+    assert not module.serves_home(os.getpid(), fx_home())
 
 
 def test_a_wrong_clock_is_named(call, quiet_ports, monkeypatch):

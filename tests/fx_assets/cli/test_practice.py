@@ -140,7 +140,7 @@ def test_what_an_existing_configuration_overrules_is_said(running, tmp_path_fact
     assert "--granularity" not in out
 
 
-@pytest.mark.slow
+@pytest.mark.slow(60)
 @pytest.mark.parametrize("after_s", [0.3, 0.8, 1.3, 1.8])
 def test_an_early_interrupt_ends_it(tmp_path, after_s):
     process = start(tmp_path, "--port", str(free_port()))

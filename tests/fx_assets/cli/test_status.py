@@ -1,5 +1,7 @@
 """fx status: tables, their freshness by instrument, and the market, as lines that a person reads."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -62,6 +64,15 @@ def test_the_market_is_open_until_or_closed_until(home, status, monkeypatch):
     )
     monkeypatch.setenv("FX_CLOCK", "2021-03-13T12:30:00Z")
     assert status()[0].endswith(": closed, opens 2021-03-14 21:00 UTC (Sun 17:00 New York)")
+
+
+def test_the_colour_of_health_with_what_is_not_green(home, status):
+    assert "health: no verdict yet (`fx health`)" in status()
+    tiers = [{"name": name, "status": colour} for name, colour in (("drift", "RED"), ("slo", "GREEN"))]
+    verdict = {"status": "RED", "session": "2021-03-09", "at": "2021-03-10T12:15:00Z", "tiers": tiers}
+    (home / "monitoring").mkdir(parents=True)
+    (home / "monitoring" / "health.json").write_text(json.dumps(verdict))
+    assert "health of session 2021-03-09: RED: drift (`fx health` says why)" in status()
 
 
 def test_an_empty_home_is_told_what_to_do(home, status):

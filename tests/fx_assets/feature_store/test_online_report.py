@@ -4,12 +4,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from fx_assets.cli.online import online_finding, online_table
+from fx_assets.cli.online import online_table
 from fx_assets.configuration import Configuration, load_configuration
 from fx_assets.configuration.data import FeatureStore as Settings
 from fx_assets.feature_store.online import write_newest
 from fx_assets.feature_store.repository import apply, open_store
 from fx_assets.schemas import views
+from fx_assets.stack.examine import online_finding
 from tests.fx_assets.feature_store.gold import gold_rows
 from tests.servers.redis import RedisServer
 

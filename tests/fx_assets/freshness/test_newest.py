@@ -123,14 +123,15 @@ def test_the_checks_say_late_as_a_warning_and_pass_when_fresh(platform):
     assert late.metadata["lag_minutes"].value == 120
 
 
-def test_the_hourly_schedule_ticks_only_while_a_market_is_open(platform):
+def test_the_hourly_schedule_ticks_only_while_a_market_is_open(platform, tmp_path):
     schedule = platform.definitions.resolve_schedule_def("hourly_freshness")
 
     def tick(clock: str):
-        os.environ["FX_CLOCK"] = clock  # undone with the fixture's
-        return schedule.evaluate_tick(
-            dg.build_schedule_context(platform.instance, scheduled_execution_time=at("2026-11-21 10:07"))
-        )
+        os.environ["FX_CLOCK"] = f"{clock}@{datetime.now(UTC).isoformat()}"  # undone with the fixture's
+        with dg.DagsterInstance.local_temp(str(tmp_path)) as kept:  # schedules reach no other by their context
+            return schedule.evaluate_tick(
+                dg.build_schedule_context(kept, scheduled_execution_time=at("2026-11-21 10:07"))
+            )
 
     (request,) = tick("2021-03-10T12:30:00Z").run_requests
     assert request.run_key == "hourly_freshness-2026-11-21T10:07:00+00:00"

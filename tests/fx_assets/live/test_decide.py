@@ -53,6 +53,20 @@ def test_the_running_session_is_polled_at_its_cadence(configuration):
     ]
 
 
+def test_the_news_sources_are_asked_every_half_hour_and_with_what_is_settled(configuration):
+    assert decide(configuration, at("2021-03-10 12:00"), State(), {}).news
+    state, asked, polls = settled("2021-03-10 12:00", news=at("2021-03-10 12:00")), [], 0
+    for minute in range(62):
+        found = decide(configuration, at("2021-03-10 12:00") + timedelta(minutes=minute), state, {})
+        state, polls = found.state, polls + (found.reason == POLL)
+        asked += [minute] if found.news else []
+    assert (asked, polls) == ([30, 60], 12)
+    close = State(
+        polled=at("2021-03-12 21:58"), news=at("2021-03-12 21:58"), settled="2021-03-10", labelled="2021-03-10"
+    )
+    assert decide(configuration, at("2021-03-12 22:02"), close, {}).news
+
+
 def test_a_streamed_bar_is_a_run_without_a_fetch_and_only_one(configuration):
     state = settled("2021-03-10 12:00")
 

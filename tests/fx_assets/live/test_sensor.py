@@ -13,8 +13,8 @@ from fx_assets.bronze.files import CANDLES
 from fx_assets.live.decide import POLL, SETTLE, STREAM
 from fx_assets.live.newest import Newest, newest_path, write_newest
 from fx_assets.live.sensor import TAG
-from fx_assets.runs.backfill.held import Held
-from tests.fx_assets.small import INSTRUMENTS, Platform, changed, configuration_of, made, write_config
+from fx_assets.quality.held import Held
+from tests.fx_assets.small import INSTRUMENTS, Platform, changed, checks, configuration_of, made, write_config
 
 
 class Ticks:
@@ -56,9 +56,12 @@ class Ticks:
 
 
 @pytest.fixture
-def ticks(tmp_path, monkeypatch) -> Iterator[Ticks]:
+def ticks(tmp_path, monkeypatch, request) -> Iterator[Ticks]:
+    """Indirect parameter: more instruments."""
     monkeypatch.setenv("FX_CLOCK", "2021-03-10T12:00:00Z")
-    instruments = changed(INSTRUMENTS, sessions={"start": "2021-03-01"})
+    monkeypatch.delenv("OANDA_TOKEN", raising=False)
+    every = {**INSTRUMENTS["instruments"], **getattr(request, "param", {})}
+    instruments = changed(INSTRUMENTS, sessions={"start": "2021-03-01"}, instruments=every)
     configuration = configuration_of(write_config(tmp_path / "config", instruments), monkeypatch)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Ticks(Platform(tmp_path, configuration, instance), monkeypatch)
@@ -80,17 +83,22 @@ def stream(home: Path, **bars: str) -> None:
     write_newest(home, Newest(datetime.now(UTC), {k: datetime.fromisoformat(v) for k, v in bars.items()}))
 
 
+def hold(held: Held, platform: Platform, session: str) -> None:
+    symbols = list(platform.configuration.instruments.instruments)
+    held.judge(platform.bronze.digests(CANDLES, [session], symbols), [[session]])
+
+
 def test_nothing_is_built_on_a_session_that_is_held_back(ticks):
     platform, time = ticks.platform, pd.DatetimeIndex(["2021-03-04T12:00Z"])
     held = Held(platform.home, platform.bronze, platform.configuration)
     frame = pd.DataFrame({"time": time, "open": 1.3, "high": 1.3, "low": 1.3, "close": 1.3})
     platform.bronze.append(CANDLES, "GBP_USD", "2021-03-03", "feed", frame, datetime.now(UTC))
-    held.hold(["2021-03-03"])
+    hold(held, platform, "2021-03-03")
     fetch = ticks.request("2021-03-10T20:30:00Z")
     assert assets(fetch) == {"bronze/candles", "bronze/news"}
     stream(platform.home, GBP_USD="2021-03-10T20:00:00+00:00")
     skipped = ticks.at("2021-03-10T20:31:00Z").skip_message
-    assert "silver/candles of 2021-03-03 is held back" in skipped
+    assert "silver/candles: 2021-03-03 (1 session) held back" in skipped
     assert "fx backfill" in skipped
     # Other fetches than those that were judged: it is free, as in a backfill.
     platform.bronze.append(CANDLES, "GBP_USD", "2021-03-03", "feed", frame.assign(low=1.2), datetime.now(UTC))
@@ -99,7 +107,7 @@ def test_nothing_is_built_on_a_session_that_is_held_back(ticks):
 
 def test_a_held_session_beyond_all_lookback_stops_nothing(ticks):
     platform = ticks.platform
-    Held(platform.home, platform.bronze, platform.configuration).hold(["2020-06-03"])
+    hold(Held(platform.home, platform.bronze, platform.configuration), platform, "2020-06-03")
     assert "gold/features" in assets(ticks.request("2021-03-10T20:30:00Z"))
 
 
@@ -132,6 +140,20 @@ def test_a_day_with_real_runs_over_the_rollover(ticks):
     assert newest["schema"].passed
     # That one looks at every session there is; it has a schedule of its own.
     assert "failed_partitions" not in newest
+
+
+@pytest.mark.parametrize("ticks", [{"EUR_USD": {"typical_spread": 0.0001, "sources": ["oanda"]}}], indirect=True)
+def test_an_instrument_that_is_refused_keeps_no_other_from_its_poll(ticks):
+    ticks.execute(ticks.request("2021-03-10T20:30:00Z"))
+    poll = ticks.request("2021-03-10T21:30:00Z")
+    assert poll.tags["fx/live_reason"] == POLL
+    done = ticks.execute(poll)
+    assert done.success
+    check = checks(done)["bronze/candles/fetched"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "EUR_USD, session 2021-03-09: no source answered. oanda: OANDA_TOKEN is not set" in str(check.description)
+    newest = ticks.platform.lake.table("gold/features", "2021-03-09").groupby("instrument")["time"].max()
+    assert {symbol: f"{time:%H:%M}" for symbol, time in newest.items()} == {"GBP_USD": "20:00", "USD_JPY": "20:00"}
 
 
 def test_a_streamed_bar_asks_for_everything_but_the_fetch(ticks):

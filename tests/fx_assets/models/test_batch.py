@@ -14,7 +14,7 @@ from fx_serving.client.home import Stores
 from tests.fx_assets.small import checks
 from tests.servers.serving import start_service, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(30)
 # The newest gold rows of the two instruments are of the bar that closes then.
 INSTRUMENTS = ["GBP_USD", "USD_JPY"]
 

@@ -87,7 +87,9 @@ def test_the_service_reads_what_was_written(export, tmp_path, rows, made):
     assert manifest.lineage == {**made.record.tags, "mlflow_run_id": "a-run", "algorithm": "xgboost"}
     assert set(manifest.files) == {p.name for p in folder.iterdir()} - {"manifest.json"}
     reference = pd.read_parquet(folder / "reference.parquet")
-    pd.testing.assert_frame_equal(reference, rows)
+    pd.testing.assert_frame_equal(reference[rows.columns], rows)
+    assert list(reference.columns) == [*rows.columns, "prediction"]
+    assert reference["prediction"].between(0, 1).all()
 
 
 def test_both_engines_give_the_golden_answers(export):

@@ -32,7 +32,7 @@ from fx_serving.client.prediction_log import segments
 from tests.fx_assets.small import write_config
 from tests.servers.serving import start_service, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(30)
 LINKS = ["prediction", "slot and rollout", "features", "model version", "training set", "gold partitions"]
 LAYERS = ["gold", "silver", "bronze"]
 SESSION = "2021-03-22"  # of version 2

@@ -16,7 +16,7 @@ from fx_assets.runs.plan import RunEvent
 from fx_assets.runs.start import RunFailed, RunProcess
 from fx_assets.runs.steps import ONLINE, TABLES, model_run, monitoring_run, online_run, tables_run
 from tests.fx_assets.runs.location import plan
-from tests.servers.platform import ROOT, living
+from tests.servers.platform import ROOT, command_of, living
 from tests.servers.serving import wait_until
 
 
@@ -105,7 +105,7 @@ def test_a_run_ends_with_the_process_that_asked_for_it_and_is_not_left_as_starte
 def test_runs_that_nobody_listens_to_end_even_if_their_interrupt_was_lost(runs):
     plans = [plan("checked")] * 3
     child = subprocess.Popen(
-        [sys.executable, "-m", "fx_assets.runs.execute"],
+        [sys.executable, "-m", "fx_assets.runs"],
         env={**os.environ, **runs.variables},
         cwd=ROOT,
         stdin=subprocess.PIPE,
@@ -139,9 +139,7 @@ def test_a_process_is_kept_for_further_runs_until_one_fails(runs):
     children = set()
 
     def look(_: RunEvent) -> None:
-        children.update(
-            child.pid for child in psutil.Process().children() if "fx_assets.runs.execute" in child.cmdline()
-        )
+        children.update(child.pid for child in psutil.Process().children() if "fx_assets.runs" in command_of(child))
 
     with RunProcess(runs.variables, runs.log) as process:
         process.execute([plan("checked"), plan("checked")], look)

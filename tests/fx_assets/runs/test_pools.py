@@ -4,12 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.events import EngineEventData
 
+from fx_assets.runs import dead as dead_runs
 from fx_assets.runs.dead import close_dead_runs, process_tags
 from fx_assets.runs.pools import API, HEAVY, LIMITS, set_limits
 from fx_assets.runs.start import execute_plan
@@ -94,23 +98,53 @@ def test_the_next_command_closes_a_run_that_was_killed_and_takes_its_slot(runs, 
     assert _holders(runs) == 0
 
 
-def test_a_run_that_lives_or_that_others_started_is_left_alone(runs):
-    @dg.job
-    def nothing():
-        pass
+@dg.job
+def nothing():
+    pass
 
+
+def test_a_run_that_lives_or_that_others_started_is_left_alone(runs):
     with runs.instance() as instance:
         started = dg.DagsterRunStatus.STARTED
         mine = instance.create_run_for_job(nothing, tags=process_tags(), status=started)
         other_host = process_tags() | {"fx/host": "elsewhere", "fx/pid": "999999999"}
         elsewhere = instance.create_run_for_job(nothing, tags=other_host, status=started)
-        daemon = instance.create_run_for_job(nothing, status=started)
+        untagged = instance.create_run_for_job(nothing, status=started)
         recycled = instance.create_run_for_job(
             nothing, tags=process_tags() | {"fx/process_started": "1.0"}, status=started
         )
         assert close_dead_runs(instance) == [recycled.run_id]
-        for run in (mine, elsewhere, daemon):
+        for run in (mine, elsewhere, untagged):
             assert instance.get_run_by_id(run.run_id).status == started
+
+
+@pytest.fixture
+def dead_pid() -> Iterator[int]:
+    """A process that has ended and that nobody has taken note of: its number is still taken."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, 20)
+    yield child.pid
+    child.wait()
+
+
+def test_a_launched_run_is_as_alive_as_its_own_process_and_not_as_the_one_that_launched_it(runs, dead_pid, monkeypatch):
+    with runs.instance() as instance:
+
+        def launched(pid: int, status: dg.DagsterRunStatus) -> str:
+            run = instance.create_run_for_job(nothing, tags=process_tags(), status=status)
+            instance.report_engine_event("queued", run)
+            instance.report_engine_event(f"Started process (pid: {pid}).", run, EngineEventData.in_process(pid))
+            return run.run_id
+
+        alive = launched(os.getpid(), dg.DagsterRunStatus.STARTED)
+        dead = launched(dead_pid, dg.DagsterRunStatus.STARTED)
+        unwanted = launched(dead_pid, dg.DagsterRunStatus.CANCELING)
+        starting = launched(dead_pid, dg.DagsterRunStatus.STARTING)
+        assert set(close_dead_runs(instance)) == {dead, unwanted}
+        found = [instance.get_run_by_id(id).status.value for id in (alive, dead, unwanted, starting)]
+        assert found == ["STARTED", "FAILURE", "CANCELED", "STARTING"], "one that is being started has a moment's grace"
+        monkeypatch.setattr(dead_runs, "_BEING_STARTED", timedelta(0))
+        assert close_dead_runs(instance) == [starting]
 
 
 def test_interrupting_gives_the_slot_back(runs):

@@ -65,6 +65,21 @@ def test_every_format_gives_the_same_frame_to_the_last_bit(tmp_path, name):
     pd.testing.assert_frame_equal(read_candle_file(path), sent, check_exact=True)
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.ndjson"])
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+def test_text_of_other_systems_is_the_same_file(tmp_path, name, newline):
+    """A byte order mark before the first line, and lines that end as elsewhere."""
+    path = write(candles(), tmp_path / name)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", newline))
+    pd.testing.assert_frame_equal(read_candle_file(path), candles(), check_exact=True)
+
+
+def test_columns_of_a_parquet_file_may_be_in_any_order(tmp_path):
+    path = tmp_path / "a.parquet"
+    candles()[["close", "volume", "low", "time", "high", "open"]].to_parquet(path, row_group_size=2)
+    pd.testing.assert_frame_equal(read_candle_file(path), candles(), check_exact=True)
+
+
 def test_a_parquet_file_with_its_times_as_index_is_read(tmp_path):
     candles().set_index("time").to_parquet(tmp_path / "a.parquet")
     pd.testing.assert_frame_equal(read_candle_file(tmp_path / "a.parquet"), candles())
@@ -236,9 +251,12 @@ def test_a_candle_that_was_still_running_is_refused(tmp_path):
             "more than one column means time. Remove all but one",
         ),
         ("a.csv", b"time,open,high,low,close,v,tick_volume\n1,2,3,4,5,6,7\n", "more than one column means volume"),
+        ("a.csv", b"time,open,high,low,close,close\n1,2,3,4,5,6\n", "more than one column means close"),
+        ("a.csv", b"\xef\xbb\xbftime,time,open,high,low,close\r\n1,2,3,4,5,6\r\n", "more than one column means time"),
         ("a.csv", b"time,open\n1,2\n1,2,3,4\n", "cannot be read as .csv: Error tokenizing data"),
         ("a.csv", b"\xff\xfet\x00i\x00", "cannot be read as .csv: 'utf-8' codec"),
         ("a.ndjson", b'{"time": 1}\n{"time": \n', "cannot be read as .ndjson: row 2: Input data was truncated"),
+        ("a.ndjson", b'{"time": 1}\n{"time": "\xff"}\n', "cannot be read as .ndjson: row 2: "),
         ("a.ndjson", b"[1, 2]\n", "cannot be read as .ndjson: row 1: Expected `object`"),
         ("a.parquet", b"not parquet at all", "cannot be read as .parquet"),
         ("a.csv.gz", b"time,open", "cannot be read as .csv: Not a gzipped file"),

@@ -157,8 +157,9 @@ def test_a_bar_with_a_crossed_or_empty_quote_is_left_to_the_broker(odd):
     assert play([lines], 1) == ["09:01"]
 
 
-def test_a_line_that_cannot_be_read_costs_the_running_bar(caplog):
-    lines = [beat(-5), price(5), b'{"type":"WHAT"}\n', *beats(5, 60), price(65), *beats(65, 125)]
+@pytest.mark.parametrize("bad", [b'{"type":"WHAT"}\n', b'{"type":"HEARTBEAT","time":"\xff"}\n', b'{"type":"\xff"}\n'])
+def test_a_line_that_cannot_be_read_costs_the_running_bar(bad, caplog):
+    lines = [beat(-5), price(5), bad, *beats(5, 60), price(65), *beats(65, 125)]
     assert play([lines], 1) == ["09:01"]
     assert "cannot be read" in caplog.text
 

@@ -93,6 +93,30 @@ def test_titles_keep_their_characters_and_publishers_default_to_the_feed():
 
 
 @pytest.mark.parametrize(
+    ("date", "published"),
+    [
+        ("Fri, 13 Jun 2025 08:00:00 +0900", "2025-06-12T23:00Z"),
+        ("2025-06-13T08:00:00+09:00", "2025-06-12T23:00Z"),
+        ("2025-06-13T08:00:00.123Z", "2025-06-13T08:00Z"),
+        ("Fri, 13 Jun 2025 08:00:00 GMT", "2025-06-13T08:00Z"),
+        ("Fri, 13 Jun 2025 08:00:00 UTC", "2025-06-13T08:00Z"),
+        ("13 Jun 25 08:00 Z", "2025-06-13T08:00Z"),
+        ("Fri, 13 Jun 2025 08:00:00 EDT", "2025-06-13T12:00Z"),
+        ("Fri, 13 Jun 2025 08:00:00 CEST", "2025-06-13T06:00Z"),
+        ("Fri, 13 Jun 2025 08:00:00 JST", "2025-06-12T23:00Z"),
+        ("Fri, 13 Jun 2025 08:00:00 AEST", "2025-06-12T22:00Z"),
+        ("Fri, 13 Jun 2025 08:00:00 IST", None),  # of India, Ireland or Israel
+        ("Fri, 31 Jun 2025 08:00:00 +0000", None),
+        ("yesterday", None),
+    ],
+)
+def test_dates_of_every_zone_are_utc_and_what_is_not_clear_is_no_date(date, published):
+    item = f"<item><title>x</title><pubDate>{date}</pubDate></item>"
+    (entry,) = parse(f"<rss version='2.0'><channel><title>t</title>{item}</channel></rss>".encode(), "host") or []
+    assert entry.published == (None if published is None else pd.Timestamp(published))
+
+
+@pytest.mark.parametrize(
     "content", [b"", b"not a feed", b"<html><body>Sorry</body></html>", b'{"a": 1}', b"\xff\xfe\x00"]
 )
 def test_what_is_no_feed_is_none(content):

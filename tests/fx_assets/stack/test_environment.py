@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+import yaml
 
 from fx_assets.configuration import Configuration, load_configuration
 from fx_assets.stack import environment as module
@@ -70,6 +71,22 @@ def test_instance_settings_are_put_in_place_once(tmp_path):
     settings.write_text("telemetry: {enabled: false}\n# mine\n")
     dagster_home(tmp_path)
     assert "# mine" in settings.read_text()
+
+
+def test_a_home_of_an_earlier_version_gets_what_writes_logs_and_launches_runs_and_keeps_the_rest(tmp_path):
+    settings = dagster_home(tmp_path) / "dagster.yaml"
+    shipped = module.INSTANCE.read_text()
+    earlier = "\n\n".join(p for p in shipped.split("\n\n") if not p.startswith(("python_logs:", "run_launcher:")))
+    assert set(yaml.safe_load(shipped)) - set(yaml.safe_load(earlier)) == {"python_logs", "run_launcher"}
+    settings.write_text(f"{earlier}# mine\n")
+    dagster_home(tmp_path)
+    assert yaml.safe_load(settings.read_text()) == yaml.safe_load(shipped)
+    assert "# mine" in settings.read_text()
+    both = "python_logs: {}\nrun_launcher: {}\n"
+    for own in (both, "{telemetry: {enabled: false}}\n", "storage: [", "- a list\n"):
+        settings.write_text(own)
+        dagster_home(tmp_path)
+        assert settings.read_text() == own, "its own, or nothing that it can be added to"
 
 
 def test_an_installation_without_the_checkout_says_so(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Child processes: waited for, told about with the end of their log, and never left behind."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -51,7 +52,7 @@ def start(tmp_path):
 
 
 def grandchild_of(process: Process) -> psutil.Process:
-    line = wait_until(lambda: process.log.read_text().splitlines()[:1])[0]
+    line = wait_until(lambda: process.tail().splitlines()[:1])[0]
     return psutil.Process(int(line.split()[1]))
 
 
@@ -78,11 +79,28 @@ def test_what_a_killed_child_leaves_behind_is_ended_too(start):
     assert not living([below])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="who inherits orphans is chosen by a call of Linux's")
+def test_what_has_ended_and_is_noted_by_nobody_is_not_waited_for(start):
+    """In a container whose first process does not wait for its children; here this process inherits them instead."""
+    libc, set_child_subreaper = ctypes.CDLL(None), 36
+    assert libc.prctl(set_child_subreaper, 1) == 0
+    try:
+        process = start(SERVER, "0")
+        below = grandchild_of(process)
+        began = time.monotonic()
+        process.stop()
+        assert time.monotonic() - began < module.STOP_S / 2
+        assert below.status() == psutil.STATUS_ZOMBIE
+    finally:
+        libc.prctl(set_child_subreaper, 0)
+    os.waitpid(below.pid, 0)
+
+
 def test_a_child_that_ignores_sigterm_is_killed_in_the_end(start, monkeypatch):
     monkeypatch.setattr(module, "STOP_S", 0.5)
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
     process = start(stubborn + "\nwhile True: time.sleep(1)")
-    wait_until(lambda: "deaf" in process.log.read_text())
+    wait_until(lambda: "deaf" in process.tail())
     process.stop()
     assert process.child.returncode == -signal.SIGKILL
 
@@ -126,7 +144,19 @@ def test_a_child_that_does_not_answer_is_told_with_address_and_time(start):
 
 def test_the_environment_reaches_the_child(start):
     process = start("import os; print(os.environ['FX_TEST_SAYS'], os.environ['PATH'] != '')")
-    wait_until(lambda: process.log.read_text() == "hello True\n")
+    wait_until(lambda: process.tail() == "hello True")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are prepared on Linux only")
+def test_a_child_can_be_interrupted_where_a_script_started_us_in_the_background(start):
+    """A shell without job control starts what ends in & with SIGINT ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    said = "print(s.getsignal(2) is s.default_int_handler, flush=True)"
+    try:
+        child = start(f"import signal as s, time; {said}; time.sleep(600)")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(lambda: child.tail() == "True")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")

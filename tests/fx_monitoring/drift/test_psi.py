@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fx_assets.errors import DataError
-from fx_monitoring.drift.psi import FLOOR, level, psi, psi_table, quantile_edges
+from fx_monitoring.drift.psi import FLOOR, kl_divergence, level, psi, psi_table, quantile_edges, robust_scale
 
 
 def test_equals_the_published_formula_worked_by_hand():
@@ -135,3 +135,57 @@ def test_a_missing_column_or_an_empty_frame_says_what_to_do():
         psi_table(frame.assign(b=1.0), frame, ["a", "b"])
     with pytest.raises(DataError, match="reference frame has no rows"):
         psi_table(frame.iloc[:0], frame, ["a"])
+
+
+def published_index(reference: list[float], current: list[float]) -> float:
+    """Siddiqi's index in plain Python: deciles of the reference, shares counted one by one, floored at 0.0001."""
+    ordered = sorted(reference)
+    deciles = []
+    for k in range(1, 10):
+        place = k / 10 * (len(ordered) - 1)
+        low = int(place)
+        deciles.append(ordered[low] + (place - low) * (ordered[min(low + 1, len(ordered) - 1)] - ordered[low]))
+    total = 0.0
+    for k in range(10):
+        shares = []
+        for sample in (reference, current):
+            inside = [x for x in sample if (k == 0 or x >= deciles[k - 1]) and (k == 9 or x < deciles[k])]
+            shares.append(max(len(inside) / len(sample), 0.0001))
+        total += (shares[1] - shares[0]) * math.log(shares[1] / shares[0])
+    return total
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_equals_an_implementation_written_from_the_publication(seed):
+    rng = np.random.default_rng(seed)
+    reference = rng.normal(size=700) if seed % 2 else rng.lognormal(-7, 0.6, 700)
+    current = reference[:400] * rng.uniform(0.7, 1.6) + rng.normal(0, reference.std() / 5)
+    assert psi(reference, current) == pytest.approx(published_index(list(reference), list(current)), abs=1e-12)
+
+
+def test_divergence_of_the_shares_worked_by_hand():
+    """e = (0.9, 0.1), a = (0.6, 0.4): 0.6 ln(0.6 / 0.9) + 0.4 ln(0.4 / 0.1); the empty third bin adds 0.0001 ln(1)."""
+    reference, current = np.repeat([0.0, 1.0], [900, 100]), np.repeat([0.0, 1.0], [600, 400])
+    assert kl_divergence(reference, current) == pytest.approx(0.6 * math.log(0.6 / 0.9) + 0.4 * math.log(4), rel=1e-9)
+    assert kl_divergence(reference, reference) == 0
+
+
+def test_wasserstein_is_scipys_in_robust_deviations():
+    from scipy.stats import wasserstein_distance
+
+    rng = np.random.default_rng(4)
+    reference, current = rng.normal(10, 3, 4_000), rng.normal(11, 4, 1_500)
+    table = psi_table(pd.DataFrame({"x": reference}), pd.DataFrame({"x": current}), ["x"])
+    scale = robust_scale(np.sort(reference))
+    assert scale == pytest.approx(3, rel=0.05)
+    assert table["wasserstein"][0] == pytest.approx(wasserstein_distance(reference, current) / scale, rel=0.02)
+
+
+def test_values_out_of_the_range_of_training():
+    """Half a row in a hundred each: below, above, and far above; the range is 0 to 10."""
+    reference = np.linspace(0, 10, 400)
+    current = np.concatenate([np.linspace(0, 10, 394), [-1.0, 10.5, 39.9, 40.1, -30.1, np.inf]])
+    table = psi_table(pd.DataFrame({"x": reference, "c": 1.0}), pd.DataFrame({"x": current, "c": 2.0}), ["x", "c"])
+    assert table["outside"].tolist() == [pytest.approx(6 / 400), 1.0]
+    assert table["implausible"].tolist() == [pytest.approx(3 / 400), 0.0]
+    assert table["missing_share_cur"][0] == 0

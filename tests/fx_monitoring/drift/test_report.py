@@ -1,14 +1,12 @@
-"""Figures, verdicts, the status file's format, and the chart."""
-
-import json
-from datetime import UTC, datetime
+"""Figures, which of them count, instruments, predictions, and the chart."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fx_assets.errors import DataError
-from fx_monitoring.drift.report import DriftReport, drift_figures, plot_psi, write_status
+from fx_monitoring.drift.plot import plot_psi
+from fx_monitoring.drift.report import by_instrument, drift_figures, explaining
 
 FEATURES = ["rsi_14", "atr_14", "sentiment"]
 
@@ -80,40 +78,66 @@ def test_no_features_says_where_to_take_them_from():
         drift_figures(frame(10), frame(10), [])
 
 
-def test_status_file_has_the_shared_format(tmp_path):
-    report = drift_figures(frame(4_000), frame(1_000, shift=1.0, seed=6), FEATURES)
-    path = tmp_path / "monitoring" / "drift" / "move_60m.json"
-    written = write_status(path, report, "move_60m", "3", "2022-03-04")
-    status = json.loads(path.read_bytes())
-    assert status == written
-    assert list(path.parent.iterdir()) == [path]
-    assert status["format"] == 1
-    assert (status["model"], status["version"], status["session"]) == ("move_60m", "3", "2022-03-04")
-    assert status["level"] == "critical"
-    assert status["rows"] == 1_000
-    assert status["max_psi"] == report.max_psi
-    assert status["report_id"] == "move_60m-3-2022-03-04"
-    assert status["thresholds"]["critical"] == 0.25
-    assert "10 quantile bins" in status["method"]
-    assert status["features"]["atr_14"] == {"psi": report.max_psi, "level": "critical"}
-    assert datetime.fromisoformat(status["computed_at"]).utcoffset() is not None
-
-
-def test_status_is_replaced_and_bears_no_numbers_json_cannot(tmp_path):
-    path = tmp_path / "move_60m.json"
-    path.write_text("old")
-    empty = DriftReport(0, 10, 500, "inconclusive", None, ())
-    at = datetime(2022, 3, 4, 22, tzinfo=UTC)
-    write_status(path, empty, "move_60m", "3", "2022-03-04", report_id="r1", computed_at=at)
-    status = json.loads(path.read_bytes())
-    assert status["max_psi"] is None
-    assert status["report_id"] == "r1"
-    assert status["computed_at"] == "2022-03-04T22:00:00+00:00"
-
-
 @pytest.mark.parametrize("rows", [0, 1_000])
 def test_chart_is_a_png_even_of_an_empty_report(rows):
     current = frame(rows, shift=1.0, seed=6)
     picture = plot_psi(drift_figures(frame(4_000), current, FEATURES))
     assert picture.startswith(b"\x89PNG\r\n")
     assert len(picture) > 5_000
+
+
+def test_a_band_counts_only_above_what_chance_makes_of_it():
+    """A slow feature: 40 values, each for 50 rows; a window of two of them has a large index, and no drift."""
+    rng = np.random.default_rng(9)
+    slow = np.repeat(rng.normal(size=80), 50)
+    reference = frame(4_000) / 100
+    reference = reference.add(slow, axis=0)
+    report = drift_figures(reference, reference.iloc[:1_000], FEATURES)
+    assert all(feature.band == "critical" for feature in report.features)
+    assert (report.level, report.value) == ("none", 0.0)
+
+
+def test_a_feature_that_leaves_the_others_counts_even_where_its_index_is_chance():
+    rng = np.random.default_rng(10)
+    slow = np.repeat(rng.normal(size=80), 50)
+    reference = (frame(4_000) / 100).add(slow, axis=0)
+    window = reference.iloc[:1_000].assign(rsi_14=lambda rows: rows["rsi_14"] + 0.6)
+    found = {feature.feature: feature for feature in drift_figures(reference, window, FEATURES).features}
+    assert found["rsi_14"].shift > 0.5
+    assert found["rsi_14"].level in ("moderate", "critical")
+    assert abs(found["rsi_14"].shift) > found["rsi_14"].shift_noise
+
+
+def test_every_instrument_is_held_against_its_own_rows():
+    symbols = np.tile(["GBP_USD", "USD_JPY", "AUD_USD"], 2_000)
+    reference = frame(6_000).assign(instrument=symbols)
+    current = frame(3_000, seed=6).assign(instrument=symbols[:3_000])
+    current.loc[current["instrument"] == "USD_JPY", "atr_14"] += 2.0
+    found = by_instrument(reference, current, FEATURES, 200)
+    assert {symbol: drift.level for symbol, drift in found.items()} == {
+        "AUD_USD": "none",
+        "GBP_USD": "none",
+        "USD_JPY": "critical",
+    }
+    assert found["USD_JPY"].rows == 1_000
+    few = by_instrument(reference, current.iloc[:90], FEATURES, 200)
+    assert {drift.level for drift in few.values()} == {"inconclusive"}
+    assert by_instrument(reference, current.drop(columns="instrument"), FEATURES, 200) == {}
+
+
+def test_the_answers_are_compared_where_the_reference_has_them():
+    rng = np.random.default_rng(11)
+    reference = frame(4_000).assign(prediction=rng.beta(4, 4, 4_000))
+    same = drift_figures(reference, frame(1_000, seed=6).assign(prediction=rng.beta(4, 4, 1_000)), FEATURES)
+    assert same.prediction is not None
+    assert (same.prediction.level, same.prediction.kl < 0.05) == ("none", True)
+    sure = drift_figures(reference, frame(1_000, seed=6).assign(prediction=rng.beta(8, 3, 1_000)), FEATURES)
+    assert sure.prediction is not None
+    assert sure.prediction.kl > 0.1
+    assert sure.prediction.level == "critical"
+    assert drift_figures(frame(4_000), frame(1_000, seed=6), FEATURES).prediction is None
+
+
+def test_quiet_features_explain_nothing():
+    reference = frame(4_000)
+    assert explaining(drift_figures(reference, frame(1_000, seed=6), FEATURES), reference) == []
