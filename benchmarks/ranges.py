@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.range_run import Case, Taken
 from benchmarks.report import Figure
+from fx_assets.runs.start import MEMORY
 from fx_assets.sessions import session_bounds, session_keys
 
 #: A folder of real candle files, such as EUR_USD_M1.parquet or m1/EURUSD_M1_2018-2019.parquet.
@@ -105,6 +106,7 @@ def measured(case: Case) -> Taken:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.range_run"],
         input=msgspec.json.encode(case),
+        env={**MEMORY, **os.environ},  # as `fx backfill` starts its child
         capture_output=True,
         timeout=_TIMEOUT_S,
         check=False,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fx_assets.features import bar_length, calendar, cross, economic, rates
-from fx_assets.features.blocks import OPTIONAL, PRICES, Bars, Block
+from fx_assets.features.blocks import OPTIONAL, PRICES, Bars, Block, values_of
 from fx_assets.features.reference import Reference
 from fx_assets.features.registry import BY_NAME, available_features, specs
 from fx_assets.features.spec import GROUPS
@@ -90,8 +90,8 @@ def features_of(
             fill(part)
     keys = bars.frame if not newest else bars.frame.iloc[[end - 1 for end in bars.ends if end]]
     table = pd.DataFrame(out.T, columns=pd.Index(names), copy=False)
-    table.insert(0, "time", keys["time"].array)
-    table.insert(0, "instrument", keys["instrument"].array)
+    table.insert(0, "time", values_of(keys["time"]))
+    table.insert(0, "instrument", values_of(keys["instrument"]))
     return table
 
 

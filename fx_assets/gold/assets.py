@@ -11,6 +11,7 @@ import pandas as pd
 
 from fx_assets.configuration import Configuration
 from fx_assets.features import FEATURES, max_window
+from fx_assets.features.blocks import chosen_columns
 from fx_assets.gold import join
 from fx_assets.gold.labels import READ, label_table
 from fx_assets.gold.lookahead import FeatureInputs, feature_problems, news_problems, recent_news
@@ -101,7 +102,7 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
             for group, names in lagged.items():
                 columns = [*join.KEYS, *names]
                 earlier = groups[group].neighbours(keys, columns)
-                lagging.append(pd.concat([earlier, silver[group][columns]], ignore_index=True))
+                lagging.append(pd.concat([earlier, chosen_columns(silver[group], columns)], ignore_index=True))
             inputs = FeatureInputs(join.side_by_side(*lagging), [*silver.values(), market.own(keys)], news.own(keys))
             rows = make(keys, inputs)
 

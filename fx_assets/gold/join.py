@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from fx_assets.features.blocks import moment_us, time_us, with_columns
+from fx_assets.features.blocks import moment_us, time_us, values_of, with_columns
 from fx_assets.sessions import news_bounds
 
 KEYS = ["instrument", "time"]
@@ -29,7 +29,7 @@ def side_by_side(*frames: pd.DataFrame) -> pd.DataFrame:
             joined = with_columns(joined, columns).merge(other[[*KEYS, *fresh]], on=KEYS, how="inner", validate="1:1")
             columns = {}
             continue
-        columns |= {name: other[name].array[rows] for name in fresh}
+        columns |= {name: values_of(other[name])[rows] for name in fresh}
     return with_columns(joined, columns) if columns else joined
 
 

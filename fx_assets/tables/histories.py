@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from fx_assets.features.blocks import moment_us, time_us
+from fx_assets.features.blocks import moment_us, time_us, values_of
 from fx_assets.sessions import news_bounds
 
 
@@ -66,7 +66,7 @@ def _taken(frame: pd.DataFrame, rows: np.ndarray, windows: Mapping[str, int], kn
     short: dict[int, np.ndarray] = {}
     columns: dict[str, object] = {}
     for name in (str(column) for column in frame.columns):
-        taken = frame[name].array[rows]
+        taken = values_of(frame[name])[rows]
         if (window := windows.get(name, 1)) > fewest:
             if window not in short:
                 short[window] = np.flatnonzero(known < window)
