@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from fx_serving.client.home import fx_home, serving_yaml
+from fx_serving.client.home import config_folders, fx_home, serving_yaml
+from fx_serving.client.overlay import laid_over, overlay_of, states
 from fx_serving.policy import PolicyStep, RolloutPolicy, Strict
 
 __all__ = ["ConfigError", "PolicyStep", "RolloutPolicy", "ServingConfig", "config_path", "first_problem", "load_config"]
@@ -154,19 +155,30 @@ def first_problem(error: ValidationError) -> tuple[str, Any, str]:
     return key, problem["input"], words
 
 
-def load_config(home: Path | None = None) -> ServingConfig:
-    """The settings in force. Raises ConfigError naming file, key, value and remedy."""
-    path = config_path(home)
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}. Correct it, or start from {PACKAGED}.") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: must hold 'name: value' lines. Start from {PACKAGED}.")
+    return content
+
+
+def load_config(home: Path | None = None) -> ServingConfig:
+    """The settings in force, those of FX_ENV laid over them. Raises ConfigError naming file, key, value and remedy."""
+    path = config_path(home)
     try:
-        return ServingConfig.model_validate(content)
+        above = overlay_of(path, config_folders(home or fx_home()))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    content, laid = _read(path), {} if above is None else _read(above)
+    try:
+        return ServingConfig.model_validate(laid_over(content, laid))
     except ValidationError as error:
         key, value, problem = first_problem(error)
+        if above is not None and states(laid, error.errors()[0]["loc"]):
+            path = above
         raise ConfigError(
             f"{path}: {key}: {value!r}: {problem}. Change it, or remove the line for the default (see {PACKAGED})."
         ) from None

@@ -23,6 +23,7 @@ for _name in (
     "FX_HOME",
     "FX_CLOCK",
     "FX_CONFIG_DIR",
+    "FX_ENV",
     "DAGSTER_HOME",
     "FX_REDIS_URL",
     "FX_REGISTRY_URL",

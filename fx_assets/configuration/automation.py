@@ -7,18 +7,17 @@ does not lose it to an older file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fx_assets.configuration.base import Strict
 from fx_assets.configuration.cron import cron_problem
-from fx_assets.errors import ConfigError
+from fx_serving.client.overlay import laid_over
 
 FILE = "automation.yaml"
 MODEL = "{model}"
@@ -186,40 +185,22 @@ def every(seconds: float) -> str:
     return f"every {seconds:g} s"
 
 
-def overlaid(shipped: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The shipped tree with a user's laid over it; lists and single values are replaced whole."""
-    made = dict(shipped)
-    for key, value in own.items():
-        below = made.get(key)
-        made[key] = overlaid(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return made
-
-
 def load_automation() -> AutomationFile:
     """Read and validate the table. Raises ConfigError naming file, row, key, value and remedy."""
-    from fx_assets.configuration.load import SHIPPED, config_file
+    from fx_assets.configuration.load import SHIPPED, config_file, stamped
 
     own, shipped = config_file(FILE), SHIPPED / FILE
-    return _load(own, own.stat().st_mtime_ns, shipped, shipped.stat().st_mtime_ns)
+    return _load(own, shipped, stamped(own, shipped))
 
 
 @cache
-def _load(own: Path, _own_stamp: int, shipped: Path, _shipped_stamp: int) -> AutomationFile:
-    from fx_assets.configuration.load import explain
+def _load(own: Path, shipped: Path, _changed: object) -> AutomationFile:
+    from fx_assets.configuration.load import read_tree, validated
 
-    tree = _tree(shipped)
+    tree = read_tree(shipped, _UniqueKeys)
     if own != shipped:
-        tree = overlaid(tree, _tree(own))
-    try:
-        return AutomationFile.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("\n".join(explain(own, problem) for problem in error.errors())) from None
-
-
-def _tree(path: Path) -> dict[str, Any]:
-    from fx_assets.configuration.load import read_tree
-
-    return read_tree(path, _UniqueKeys)
+        tree = laid_over(tree, read_tree(own, _UniqueKeys))
+    return validated(AutomationFile, tree, own, _UniqueKeys)
 
 
 class _UniqueKeys(yaml.SafeLoader):

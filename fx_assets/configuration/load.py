@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +19,12 @@ from fx_assets.configuration.models import Gate, GatesFile, ModelsFile
 from fx_assets.configuration.scope import by_instrument
 from fx_assets.errors import ConfigError
 from fx_assets.sources.options import KINDS
-from fx_serving.client.home import fx_home
+from fx_serving.client.home import config_folders, fx_home
+from fx_serving.client.overlay import environment_name, laid_over, overlay_of, states
 
 SHIPPED = Path(__file__).parents[1] / "config"
 DEFAULT_POLL_S = 300
+Stamped = tuple[tuple[Path, int], ...]
 
 
 class Configuration(Strict):
@@ -66,23 +67,59 @@ class Configuration(Strict):
 
 def config_file(name: str, shipped: Path = SHIPPED) -> Path:
     """The file in force: FX_CONFIG_DIR, else FX_HOME/config, else the one in the folder `shipped`."""
-    places = [os.environ.get("FX_CONFIG_DIR"), fx_home() / "config", shipped]
+    places = [*config_folders(fx_home()), shipped]
     for place in places:
-        if place and (path := Path(place) / name).is_file():
+        if (path := place / name).is_file():
             return path
-    raise ConfigError(f"{name}: not found in {', '.join(str(place) for place in places if place)}.")
+    raise ConfigError(f"{name}: not found in {', '.join(map(str, places))}.")
+
+
+def overlay(path: Path) -> Path | None:
+    """The file of the environment (FX_ENV) that is laid over a configuration file; None where there is none.
+
+    Raises ConfigError for an FX_ENV that is no name.
+    """
+    try:
+        return overlay_of(path, config_folders(fx_home()))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def stamped(*paths: Path) -> Stamped:
+    """Files, and what is laid over them, with the times of their last change: what a parsed file is kept by."""
+    files = [file for path in paths for file in (path, overlay(path)) if file is not None]
+    return tuple((file, file.stat().st_mtime_ns) for file in files)
 
 
 def load_configuration() -> Configuration:
     """Read and validate the five files. Raises ConfigError naming file, key, value and remedy."""
     files = tuple(config_file(name) for name in ("instruments.yaml", "models.yaml", "gates.yaml", "data.yaml"))
-    tables = (config_file(table.FILE), SHIPPED / table.FILE)
-    return _load(tuple((path, path.stat().st_mtime_ns) for path in (*files, *tables)))
+    environment_files()
+    return _load(files, stamped(*files, config_file(table.FILE), SHIPPED / table.FILE))
+
+
+def environment_files() -> list[Path]:
+    """What FX_ENV lays over the configuration; none where it is not set.
+
+    Raises ConfigError for an environment without a single file: a misspelt one would run with nobody's settings.
+    """
+    try:
+        name = environment_name()
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    places = [*config_folders(fx_home()), SHIPPED]
+    found = {path.name: path for place in reversed(places) for path in place.glob(f"*.{name}.yaml")} if name else {}
+    if name and not found:
+        raise ConfigError(
+            f"FX_ENV: '{name}': no file *.{name}.yaml in {', '.join(map(str, places))}. "
+            f"Mend the name, or write what differs there into a file such as data.{name}.yaml."
+        )
+    return [found[name] for name in sorted(found)]
 
 
 @cache
-def _load(stamped: tuple[tuple[Path, int], ...]) -> Configuration:
-    (instruments, _), (models, _), (gates, _), (data, _), *_ = stamped
+def _load(files: tuple[Path, ...], _changed: Stamped) -> Configuration:
+    instruments, models, gates, data = files
     instruments_file = parse_file(instruments, InstrumentsFile)
     entries, groups = by_instrument(parse_file(models, ModelsFile), tuple(instruments_file.instruments), models)
     configuration = Configuration.model_construct(
@@ -100,9 +137,10 @@ def _load(stamped: tuple[tuple[Path, int], ...]) -> Configuration:
 
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
+Loader = type[yaml.SafeLoader]
 
 
-def read_tree(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader, shipped: Path = SHIPPED) -> dict[str, Any]:
+def read_tree(path: Path, loader: Loader = yaml.SafeLoader, shipped: Path = SHIPPED) -> dict[str, Any]:
     """The mapping in a file. shipped: the folder of the one to start from. Raises ConfigError with file and remedy."""
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), loader)
@@ -116,11 +154,19 @@ def read_tree(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader, shipp
 
 
 def parse_file(path: Path, kind: type[Parsed], shipped: Path = SHIPPED) -> Parsed:
-    """A YAML file as what it must be. Raises ConfigError naming file, key, value and remedy."""
+    """A YAML file, with its overlay, as what it must be. Raises ConfigError naming file, key, value and remedy."""
+    return validated(kind, read_tree(path, shipped=shipped), path)
+
+
+def validated(kind: type[Parsed], tree: dict[str, Any], path: Path, loader: Loader = yaml.SafeLoader) -> Parsed:
+    """A file's tree, under what the environment lays over it. Raises ConfigError as parse_file."""
+    above = overlay(path)
+    laid = {} if above is None else read_tree(above, loader)
     try:
-        return kind.model_validate(read_tree(path, shipped=shipped))
+        return kind.model_validate(laid_over(tree, laid))
     except ValidationError as error:
-        raise ConfigError("\n".join(explain(path, problem) for problem in error.errors())) from None
+        told = [explain(above if above and states(laid, p["loc"]) else path, p) for p in error.errors()]
+        raise ConfigError("\n".join(told)) from None
 
 
 def explain(path: Path, problem: Any) -> str:

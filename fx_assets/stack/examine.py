@@ -63,6 +63,7 @@ def _packages() -> Iterator[Finding]:
 
 def _configuration() -> Iterator[Finding]:
     from fx_assets.configuration import config_file, load_configuration
+    from fx_assets.configuration.load import environment_files
     from fx_assets.stack.environment import INSTANCE, WORKSPACE, use_replay_clock
     from fx_serving.client.clock import now
 
@@ -71,6 +72,8 @@ def _configuration() -> Iterator[Finding]:
         use_replay_clock(found)
         names = f"{len(found.instruments.instruments)} instruments, {len(found.models.models)} models"
         yield True, f"configuration in {config_file('models.yaml').parent}: {names}", ""
+        if laid := environment_files():
+            yield True, f"FX_ENV={os.environ['FX_ENV']}: {', '.join(path.name for path in laid)} laid over it", ""
     except FxError as error:
         yield False, "configuration", str(error)
     try:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from fx_assets.configuration.base import Strict
-from fx_assets.configuration.load import config_file, parse_file
+from fx_assets.configuration.load import config_file, parse_file, stamped
 from fx_assets.stack import addresses
 from fx_monitoring.alerts.model import SEVERITIES, Alert, Severity
 from fx_serving.client.home import fx_home
@@ -163,7 +163,7 @@ def variable(route: str) -> str:
 def load_alerts() -> AlertsFile:
     """The alerts.yaml in force. Raises ConfigError naming file, key, value and remedy."""
     path = config_file("alerts.yaml", SHIPPED)
-    found = _load(path, path.stat().st_mtime_ns)
+    found = _load(path, stamped(path))
     return found.model_copy(update={"links": _completed(found.links)})
 
 
@@ -178,5 +178,5 @@ def _completed(links: Links) -> Links:
 
 
 @cache
-def _load(path: Path, _changed: int) -> AlertsFile:
+def _load(path: Path, _changed: object) -> AlertsFile:
     return parse_file(path, AlertsFile)

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from fx_assets.configuration.base import Strict
-from fx_assets.configuration.load import config_file, parse_file
+from fx_assets.configuration.load import config_file, parse_file, stamped
 from fx_monitoring.configuration.drift import Drift, DriftPolicy, FeedLimits, Retraining
 from fx_monitoring.configuration.health import Health, Limits
 from fx_monitoring.configuration.quality import QualityPolicy
@@ -44,9 +44,9 @@ class Monitoring(Strict):
 def load_monitoring() -> Monitoring:
     """The file in force. Raises ConfigError naming file, key, value and remedy."""
     path = config_file("monitoring.yaml", SHIPPED)
-    return _load(path, path.stat().st_mtime_ns)
+    return _load(path, stamped(path))
 
 
 @cache
-def _load(path: Path, changed_ns: int) -> Monitoring:
+def _load(path: Path, _changed: object) -> Monitoring:
     return parse_file(path, Monitoring, SHIPPED)

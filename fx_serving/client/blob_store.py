@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
-from fx_serving.client.home import Stores, serving_yaml
+from fx_serving.client.home import Stores, config_folders, serving_yaml
+from fx_serving.client.overlay import overlay_of
 from fx_serving.client.snapshot import BlobError, FeatureBlob, blob_path
 
 Pair = tuple[str, str]  # view, instrument
@@ -80,16 +81,22 @@ def _configured(home: Path) -> str:
     """`feature_blobs` of the serving.yaml in force. The service checks that file; this reads the one key."""
     import yaml
 
-    path = serving_yaml(home)
-    if path is None:
-        return "folder"
+    own = serving_yaml(home)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BlobStoreError(f"{path}: cannot be read: {error}. Correct it, or remove it for the defaults.") from None
-    kind = content.get("feature_blobs", "folder") if isinstance(content, dict) else "folder"
-    if kind not in ("folder", "redis"):
-        raise BlobStoreError(f"{path}: feature_blobs: {kind!r} is not one of folder, redis. Change it.")
+        above = overlay_of(own or home / "config" / "serving.yaml", config_folders(home))
+    except ValueError as error:
+        raise BlobStoreError(str(error)) from None
+    kind = "folder"
+    for path in (path for path in (own, above) if path is not None):
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise BlobStoreError(
+                f"{path}: cannot be read: {error}. Correct it, or remove it for the defaults."
+            ) from None
+        kind = content.get("feature_blobs", kind) if isinstance(content, dict) else kind
+        if kind not in ("folder", "redis"):
+            raise BlobStoreError(f"{path}: feature_blobs: {kind!r} is not one of folder, redis. Change it.")
     return kind
 
 

@@ -21,10 +21,14 @@ def fx_home() -> Path:
 
 def serving_yaml(home: Path) -> Path | None:
     """The serving.yaml in force: FX_CONFIG_DIR/serving.yaml, else <home>/config/serving.yaml; None for the defaults."""
-    folder = os.environ.get("FX_CONFIG_DIR", "").strip()
-    candidates = [Path(folder) / "serving.yaml"] if folder else []
-    candidates.append(Path(home) / "config" / "serving.yaml")
+    candidates = (folder / "serving.yaml" for folder in config_folders(home))
     return next((path for path in candidates if path.is_file()), None)
+
+
+def config_folders(home: Path) -> list[Path]:
+    """Where a user's files are looked for, in this order: FX_CONFIG_DIR, <home>/config."""
+    given = os.environ.get("FX_CONFIG_DIR", "").strip()
+    return [*([Path(given).expanduser()] if given else []), Path(home) / "config"]
 
 
 @dataclass(frozen=True)

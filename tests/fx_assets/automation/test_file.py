@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fx_assets.configuration import SHIPPED, load_configuration
-from fx_assets.configuration.automation import FILE, every, load_automation, overlaid
+from fx_assets.configuration.automation import FILE, every, load_automation
 from fx_assets.configuration.cron import cron_problem
 from fx_assets.errors import ConfigError
 
@@ -131,23 +131,6 @@ def test_what_passes_here_dagster_can_tick_by(expression):
     """The other way round it may refuse more: spellings that nobody needs."""
     if cron_problem(expression) is None:
         assert is_valid_cron_string(expression), expression
-
-
-TREES = st.recursive(
-    st.integers(), lambda below: st.dictionaries(st.sampled_from("abc"), below, max_size=3), max_leaves=8
-)
-
-
-@given(st.dictionaries(st.sampled_from("abc"), TREES), st.dictionaries(st.sampled_from("abc"), TREES))
-def test_what_is_laid_over_wins_and_the_rest_stays(shipped, own):
-    made = overlaid(shipped, own)
-    assert set(made) == {*shipped, *own}
-    for key, value in made.items():
-        if key not in own:
-            assert value == shipped[key]
-        elif not (isinstance(own[key], dict) and isinstance(shipped.get(key), dict)):
-            assert value == own[key]
-    assert overlaid(made, own) == made
 
 
 def test_the_document_has_the_table_as_it_is():

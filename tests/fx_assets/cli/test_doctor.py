@@ -34,6 +34,16 @@ def test_a_good_machine_gets_ok_throughout(call, quiet_ports):
     assert any(line.endswith("4 instruments, 2 models") for line in verdicts(said))
 
 
+def test_the_overlays_of_an_environment_are_told(call, quiet_ports, tmp_path, monkeypatch):
+    (tmp_path / "data.prod.yaml").write_text("live: {poll_seconds: 61}\n")
+    (tmp_path / "serving.prod.yaml").write_text("workers: 3\n")
+    monkeypatch.setenv("FX_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("FX_ENV", "prod")
+    code, said = call("doctor")
+    assert code == 0, said
+    assert "FX_ENV=prod: data.prod.yaml, serving.prod.yaml laid over it" in verdicts(said)
+
+
 def test_a_broken_yaml_is_named_with_line_and_remedy(tmp_path):
     for name in ("instruments.yaml", "models.yaml", "gates.yaml"):
         (tmp_path / name).write_text((SHIPPED / name).read_text())
