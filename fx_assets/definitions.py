@@ -35,6 +35,7 @@ from fx_assets.strategy import assets as strategy
 from fx_assets.strategy import schedules as strategy_schedules
 from fx_assets.tables import Tables
 from fx_serving.client.home import Stores, fx_home
+from fx_serving.client.secret_sources import read_secrets
 
 
 def build_definitions(
@@ -128,4 +129,5 @@ def build_definitions(
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    read_secrets()  # where Dagster's own commands load this, and not fx
     return build_definitions()

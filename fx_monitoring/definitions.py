@@ -18,6 +18,7 @@ from fx_monitoring.alerts import sensors as alert_sensors
 from fx_monitoring.assets.common import Shared
 from fx_monitoring.slo import sensor as slo_sensor
 from fx_serving.client.home import Stores, fx_home
+from fx_serving.client.secret_sources import read_secrets
 
 
 def build_definitions(
@@ -53,4 +54,5 @@ def build_definitions(
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    read_secrets()  # where Dagster's own commands load this, and not fx
     return build_definitions()

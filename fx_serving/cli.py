@@ -7,6 +7,7 @@ Only typer is imported here at module level: `fx --help` must answer at once.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -168,7 +169,21 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 50)
     if not add_installed_commands(app):
         app.info.epilog = _NO_PLATFORM
+    _read_secrets()
     app(prog_name="fx")
+
+
+def _read_secrets() -> None:
+    """Before the command, which finds them in the environment. Whoever asks for help needs none."""
+    if "--help" in sys.argv or not (os.environ.get("FX_SECRETS_DIR") or os.environ.get("FX_SECRETS_COMMAND")):
+        return
+    from fx_serving.client.secret_sources import SecretsError, read_secrets
+
+    try:
+        read_secrets()
+    except SecretsError as error:
+        typer.secho(str(error), fg="red", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ for _name in (
     "FX_CLOCK",
     "FX_CONFIG_DIR",
     "FX_ENV",
+    "FX_SECRETS_DIR",
+    "FX_SECRETS_COMMAND",
     "DAGSTER_HOME",
     "FX_REDIS_URL",
     "FX_REGISTRY_URL",
