@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -144,8 +143,8 @@ class Lake:
             except FileNotFoundError:
                 return key, None
 
-        pool = _pool(_READERS if self._local else _WAITERS)
-        return {key: found for key, found in pool.map(load, keys) if found is not None}
+        with ThreadPoolExecutor(_READERS if self._local else _WAITERS) as pool:
+            return {key: found for key, found in pool.map(load, keys) if found is not None}
 
     def table(
         self,
@@ -192,12 +191,6 @@ class Lake:
     def sweep(self, table: str) -> int:
         """Remove temporaries that a killed process left more than an hour ago; returns how many."""
         return self.store.sweep(table)
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Kept for the next read: threads take longer to start than a table's few files to be read."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="lake")
 
 
 def concatenated(parts: Iterable[pa.Table]) -> pd.DataFrame:
