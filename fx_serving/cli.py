@@ -175,7 +175,8 @@ def main() -> None:
 
 def _read_secrets() -> None:
     """Before the command, which finds them in the environment. Whoever asks for help needs none."""
-    if "--help" in sys.argv or not (os.environ.get("FX_SECRETS_DIR") or os.environ.get("FX_SECRETS_COMMAND")):
+    asked = os.environ.get("FX_SECRETS_DIR") or os.environ.get("FX_SECRETS_COMMAND")
+    if not asked or len(sys.argv) == 1 or "--help" in sys.argv or "_FX_COMPLETE" in os.environ:
         return
     from fx_serving.client.secret_sources import SecretsError, read_secrets
 

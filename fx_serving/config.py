@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from fx_serving.client.home import config_folders, fx_home, serving_yaml
-from fx_serving.client.overlay import laid_over, overlay_of, states
+from fx_serving.client.overlay import environment_files, laid_over, states
 from fx_serving.policy import PolicyStep, RolloutPolicy, Strict
 
 __all__ = ["ConfigError", "PolicyStep", "RolloutPolicy", "ServingConfig", "config_path", "first_problem", "load_config"]
@@ -169,7 +169,7 @@ def load_config(home: Path | None = None) -> ServingConfig:
     """The settings in force, those of FX_ENV laid over them. Raises ConfigError naming file, key, value and remedy."""
     path = config_path(home)
     try:
-        above = overlay_of(path, config_folders(home or fx_home()))
+        above = environment_files(config_folders(home or fx_home())).get(path.name)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     content, laid = _read(path), {} if above is None else _read(above)

@@ -26,6 +26,7 @@ for _name in (
     "FX_ENV",
     "FX_SECRETS_DIR",
     "FX_SECRETS_COMMAND",
+    "FX_SECRETS_READ",
     "DAGSTER_HOME",
     "FX_REDIS_URL",
     "FX_REGISTRY_URL",

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from fx_assets.configuration.base import Strict
-from fx_assets.configuration.load import parse_file
+from fx_assets.configuration.load import explain, read_tree
 from fx_assets.errors import ConfigError
 
 FACTORS = {"percent": 1e-2, "bps": 1e-4}
@@ -96,6 +96,14 @@ class Mapping(Strict):
         return own or table.tolerance or self.tolerance
 
 
+def _parsed(path: Path) -> Mapping:
+    """No file of the platform's: FX_ENV lays nothing over it, whatever its name."""
+    try:
+        return Mapping.model_validate(read_tree(path))
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(path, problem) for problem in error.errors())) from None
+
+
 def read_mapping(path: Path | None, pairs: list[str], time_zone: str | None) -> Mapping:
     """A mapping file, and what the command line adds to it: OLD=NEW pairs and a time zone.
 
@@ -103,7 +111,7 @@ def read_mapping(path: Path | None, pairs: list[str], time_zone: str | None) -> 
     """
     if path is not None and path.is_file() and not path.read_bytes().strip():
         raise ConfigError(f"{path}: is empty. Write a mapping into it ({GUIDE}), or leave out --mapping.")
-    mapping = Mapping() if path is None else parse_file(path, Mapping)
+    mapping = Mapping() if path is None else _parsed(path)
     tables = dict(mapping.tables)
     for pair in pairs:
         old, sign, new = (part.strip() for part in pair.partition("="))

@@ -20,7 +20,7 @@ from fx_assets.configuration.scope import by_instrument
 from fx_assets.errors import ConfigError
 from fx_assets.sources.options import KINDS
 from fx_serving.client.home import config_folders, fx_home
-from fx_serving.client.overlay import environment_name, laid_over, overlay_of, states
+from fx_serving.client.overlay import environment_files, laid_over, states
 
 SHIPPED = Path(__file__).parents[1] / "config"
 DEFAULT_POLL_S = 300
@@ -74,47 +74,25 @@ def config_file(name: str, shipped: Path = SHIPPED) -> Path:
     raise ConfigError(f"{name}: not found in {', '.join(map(str, places))}.")
 
 
-def overlay(path: Path) -> Path | None:
-    """The file of the environment (FX_ENV) that is laid over a configuration file; None where there is none.
-
-    Raises ConfigError for an FX_ENV that is no name.
-    """
+def overlays() -> dict[str, Path]:
+    """What FX_ENV lays over the files: name (data.yaml) -> overlay. Raises ConfigError; see environment_files."""
     try:
-        return overlay_of(path, config_folders(fx_home()))
+        return environment_files(config_folders(fx_home()))
     except ValueError as error:
         raise ConfigError(str(error)) from None
 
 
 def stamped(*paths: Path) -> Stamped:
     """Files, and what is laid over them, with the times of their last change: what a parsed file is kept by."""
-    files = [file for path in paths for file in (path, overlay(path)) if file is not None]
+    laid = overlays()
+    files = [file for path in paths for file in (path, laid.get(path.name)) if file is not None]
     return tuple((file, file.stat().st_mtime_ns) for file in files)
 
 
 def load_configuration() -> Configuration:
     """Read and validate the five files. Raises ConfigError naming file, key, value and remedy."""
     files = tuple(config_file(name) for name in ("instruments.yaml", "models.yaml", "gates.yaml", "data.yaml"))
-    environment_files()
     return _load(files, stamped(*files, config_file(table.FILE), SHIPPED / table.FILE))
-
-
-def environment_files() -> list[Path]:
-    """What FX_ENV lays over the configuration; none where it is not set.
-
-    Raises ConfigError for an environment without a single file: a misspelt one would run with nobody's settings.
-    """
-    try:
-        name = environment_name()
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    places = [*config_folders(fx_home()), SHIPPED]
-    found = {path.name: path for place in reversed(places) for path in place.glob(f"*.{name}.yaml")} if name else {}
-    if name and not found:
-        raise ConfigError(
-            f"FX_ENV: '{name}': no file *.{name}.yaml in {', '.join(map(str, places))}. "
-            f"Mend the name, or write what differs there into a file such as data.{name}.yaml."
-        )
-    return [found[name] for name in sorted(found)]
 
 
 @cache
@@ -149,7 +127,9 @@ def read_tree(path: Path, loader: Loader = yaml.SafeLoader, shipped: Path = SHIP
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}. Mend or replace the file.") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: empty, or not a mapping at the top. Start from {shipped / path.name}.")
+        start = shipped / path.name
+        remedy = f"Start from {start}." if start.is_file() else "Write keys and values, or remove the file."
+        raise ConfigError(f"{path}: empty, or not a mapping at the top. {remedy}")
     return raw
 
 
@@ -160,7 +140,7 @@ def parse_file(path: Path, kind: type[Parsed], shipped: Path = SHIPPED) -> Parse
 
 def validated(kind: type[Parsed], tree: dict[str, Any], path: Path, loader: Loader = yaml.SafeLoader) -> Parsed:
     """A file's tree, under what the environment lays over it. Raises ConfigError as parse_file."""
-    above = overlay(path)
+    above = overlays().get(path.name)
     laid = {} if above is None else read_tree(above, loader)
     try:
         return kind.model_validate(laid_over(tree, laid))

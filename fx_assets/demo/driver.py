@@ -105,10 +105,11 @@ def run_demo(home: Path) -> dict:
     """Run the whole demo in `home`; returns and writes the summary. Raises FxError when a step fails."""
     started = time.monotonic()
     empty_home(home)
-    # From here on this process, too, reads the demo's configuration.
+    # From here on this process, too, reads the demo's configuration; no environment's settings lie over it.
     import os
 
     os.environ["FX_HOME"] = str(home)
+    os.environ.pop("FX_ENV", None)
     configuration = load_configuration()
     with ExitStack() as opened:
         memory = opened.enter_context(MemorySampler())

@@ -63,7 +63,7 @@ def _packages() -> Iterator[Finding]:
 
 def _configuration() -> Iterator[Finding]:
     from fx_assets.configuration import config_file, load_configuration
-    from fx_assets.configuration.load import environment_files
+    from fx_assets.configuration.load import overlays
     from fx_assets.stack.environment import INSTANCE, WORKSPACE, use_replay_clock
     from fx_serving.client.clock import now
 
@@ -72,8 +72,9 @@ def _configuration() -> Iterator[Finding]:
         use_replay_clock(found)
         names = f"{len(found.instruments.instruments)} instruments, {len(found.models.models)} models"
         yield True, f"configuration in {config_file('models.yaml').parent}: {names}", ""
-        if laid := environment_files():
-            yield True, f"FX_ENV={os.environ['FX_ENV']}: {', '.join(path.name for path in laid)} laid over it", ""
+        if laid := overlays():
+            names = ", ".join(sorted(path.name for path in laid.values()))
+            yield True, f"FX_ENV={os.environ['FX_ENV']}: {names} laid over it", ""
     except FxError as error:
         yield False, "configuration", str(error)
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from fx_serving.client.home import Stores, config_folders, serving_yaml
-from fx_serving.client.overlay import overlay_of
+from fx_serving.client.overlay import environment_files
 from fx_serving.client.snapshot import BlobError, FeatureBlob, blob_path
 
 Pair = tuple[str, str]  # view, instrument
@@ -83,7 +83,7 @@ def _configured(home: Path) -> str:
 
     own = serving_yaml(home)
     try:
-        above = overlay_of(own or home / "config" / "serving.yaml", config_folders(home))
+        above = environment_files(config_folders(home)).get("serving.yaml")
     except ValueError as error:
         raise BlobStoreError(str(error)) from None
     kind = "folder"

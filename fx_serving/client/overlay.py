@@ -12,30 +12,37 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "FX_ENV"
+#: The configuration files of the platform, each of which may have overlays.
+FILES = ("instruments", "models", "gates", "data", "automation", "serving", "monitoring", "alerts")
 _NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
-def environment_name() -> str | None:
-    """FX_ENV, such as dev, staging or prod; None where it is not set. Raises ValueError for what is no such name."""
-    given = os.environ.get(VARIABLE, "").strip()
-    if given and not _NAME.fullmatch(given):
+def environment_files(folders: Sequence[Path]) -> dict[str, Path]:
+    """What FX_ENV lays over the configuration: file name (data.yaml) -> its overlay; empty where FX_ENV is not set.
+
+    folders: where a user's files are looked for, in this order. Raises ValueError for what is no name, for an overlay
+    of no known file, and for an environment without any: a misspelt one would run with nobody's settings.
+    """
+    name = os.environ.get(VARIABLE, "").strip()
+    if not name:
+        return {}
+    if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{VARIABLE}: {given!r} is not the name of an environment. "
+            f"{VARIABLE}: {name!r} is not the name of an environment. "
             "Use lower-case letters and digits, such as dev, staging or prod."
         )
-    return given or None
-
-
-def overlay_of(path: Path, places: Sequence[Path] = ()) -> Path | None:
-    """The file that FX_ENV lays over `path`: data.<FX_ENV>.yaml for data.yaml; None where there is none.
-
-    places: folders that are looked through before the file's own. Raises as environment_name.
-    """
-    name = environment_name()
-    if name is None:
-        return None
-    candidates = (folder / f"{path.stem}.{name}{path.suffix}" for folder in (*places, path.parent))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    found: dict[str, Path] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob(f"*.{name}.yaml"))):
+        file = path.name.removesuffix(f".{name}.yaml")
+        if file not in FILES:
+            raise ValueError(f"{path}: there is no {file}.yaml that it could lie over. Use one of {', '.join(FILES)}.")
+        found.setdefault(f"{file}.yaml", path)
+    if not found:
+        raise ValueError(
+            f"{VARIABLE}: '{name}': no file *.{name}.yaml in {', '.join(map(str, folders))}. "
+            f"Mend the name, or write what differs there into a file such as data.{name}.yaml."
+        )
+    return found
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

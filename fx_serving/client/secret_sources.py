@@ -20,6 +20,7 @@ _READ = "FX_SECRETS_READ"  # by the process that started this one
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 _LARGEST = 65_536  # bytes: a certificate with its chain, and not somebody's database
 _TIMEOUT_S = 30
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # JSON can write halves of characters, which no variable can hold
 # What decides which code runs is no secret, and nothing that may write secrets may choose it.
 _REFUSED = re.compile(r"PATH|IFS|ENV|HOME|LD_.*|PYTHON.*|BASH_.*|GLIBC_.*|FX_(SECRETS.*|HOME)|DAGSTER_HOME")
 
@@ -39,7 +40,7 @@ def read_secrets() -> list[str]:
         return []
     found = dict(_of_command(command)) if command else {}
     found |= _of_folder(Path(folder)) if folder else ()
-    fresh = {name: value for name, value in found.items() if not os.environ.get(name)}
+    fresh = {name: value for name, value in found.items() if name not in os.environ}
     os.environ.update(fresh, **{_READ: told})
     return sorted(fresh)
 
@@ -58,9 +59,7 @@ def _of_folder(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _text(path: Path) -> str:
     with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise SecretsError(f"{FOLDER}: {path}: larger than {_LARGEST} bytes. Put nothing but the secret into it.")
+        content = file.read(_LARGEST + 3)  # and a line end
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -68,36 +67,34 @@ def _text(path: Path) -> str:
 
 
 def _of_command(command: str) -> Iterator[tuple[str, str]]:
+    """Nothing of the command line or of what it prints is told: either may hold what it was to keep."""
     try:
         words = shlex.split(command)
+        if not words or "=" in words[0]:
+            raise SecretsError(f"{COMMAND}: does not begin with a program. No shell reads it: no NAME=value before it.")
         done = subprocess.run(words, capture_output=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL)
-    except ValueError as error:
-        raise SecretsError(f"{COMMAND}: cannot be split into words ({error}). Mend its quotes.") from None
+    except ValueError:
+        raise SecretsError(f"{COMMAND}: cannot be split into words. Mend its quotes.") from None
     except subprocess.TimeoutExpired:
         raise SecretsError(
-            f"{COMMAND}: {words[0]} did not end within {_TIMEOUT_S} s. Try it by hand; it may ask for a login."
+            f"{COMMAND}: did not end within {_TIMEOUT_S} s. Try it by hand; it may ask for a login."
         ) from None
-    except (OSError, IndexError) as error:
-        raise SecretsError(f"{COMMAND}: cannot be started ({error}). Install it, or mend the command.") from None
-    if done.returncode != 0:  # what it says may hold what it was to keep
-        raise SecretsError(
-            f"{COMMAND}: {words[0]} ended with code {done.returncode}. Try it by hand: it must print one JSON object, "
-            '{"NAME": "value"}.'
-        )
+    except OSError as error:
+        raise SecretsError(f"{COMMAND}: cannot be started ({error.strerror}). Install it, or mend it.") from None
+    wanted = 'it must print one JSON object of names and texts, {"NAME": "value"}'
+    if done.returncode != 0:
+        raise SecretsError(f"{COMMAND}: ended with code {done.returncode}. Try it by hand: {wanted}.")
     try:
         made = json.loads(done.stdout)
     except (ValueError, RecursionError):
         made = None
     if not isinstance(made, dict) or not all(isinstance(value, str) for value in made.values()):
+        raise SecretsError(f"{COMMAND}: printed something else: {wanted}. Choose its output so.")
+    if not all(map(_NAME.fullmatch, made)):
         raise SecretsError(
-            f'{COMMAND}: {words[0]} did not print one JSON object of names and texts, {{"NAME": "value"}}. '
-            "Choose its output so."
+            f"{COMMAND}: printed a name that cannot be a variable. Use capital letters, digits and underscores."
         )
     for name, value in made.items():
-        if not _NAME.fullmatch(name):
-            raise SecretsError(
-                f"{COMMAND}: {name!r} cannot be a variable. Use capital letters, digits and underscores."
-            )
         yield name, _checked(name, value, COMMAND)
 
 
@@ -106,6 +103,8 @@ def _checked(name: str, value: str, place: str) -> str:
     if _REFUSED.fullmatch(name):
         raise SecretsError(f"{place}: {name} is no secret, and is not taken from there. Remove it.")
     value = value.removesuffix("\n").removesuffix("\r")
-    if not value or "\0" in value:
+    if not value or _NO_TEXT.search(value):
         raise SecretsError(f"{place}: {name} is empty or binary. Write the secret into it, or remove it.")
+    if len(value) > _LARGEST:
+        raise SecretsError(f"{place}: {name} is larger than {_LARGEST} bytes. Put nothing but the secret into it.")
     return value

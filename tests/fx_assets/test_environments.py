@@ -135,24 +135,48 @@ def test_a_mistake_names_the_file_that_it_is_in(write, tmp_path):
         load_config(tmp_path)
 
 
-def test_an_environment_without_any_file_is_a_slip(write, monkeypatch):
+def readers(home: Path):
+    """Everything that reads a file of the configuration by itself, and what it raises."""
+    return (
+        (load_configuration, ConfigError),
+        (load_automation, ConfigError),
+        (load_monitoring, ConfigError),
+        (load_alerts, ConfigError),
+        (lambda: load_config(home), ServingError),
+        (lambda: open_blobs(Stores(home)), BlobStoreError),
+    )
+
+
+def test_an_environment_without_any_file_is_a_slip(write, tmp_path, monkeypatch):
     write("data.prod.yaml", "live: {poll_seconds: 61}\n")
     monkeypatch.setenv("FX_ENV", "prd")
-    with pytest.raises(ConfigError, match=r"FX_ENV: 'prd': no file \*\.prd\.yaml in .* such as data\.prd\.yaml"):
-        load_configuration()
+    for load, kind in readers(tmp_path):
+        with pytest.raises(kind, match=r"FX_ENV: 'prd': no file \*\.prd\.yaml in .* such as data\.prd\.yaml"):
+            load()
+
+
+def test_an_overlay_of_no_file_is_a_slip(write, tmp_path):
+    write("data.prod.yaml", "live: {poll_seconds: 61}\n")
+    write("dta.prod.yaml", "live: {poll_seconds: 61}\n")
+    for load, kind in readers(tmp_path):
+        with pytest.raises(kind, match=r"dta\.prod\.yaml: there is no dta\.yaml that it could lie over. Use one of"):
+            load()
 
 
 @pytest.mark.parametrize("name", ["../prod", "Prod", "a b", "*", "x" * 40])
 def test_what_is_no_name_is_refused_everywhere(write, tmp_path, monkeypatch, name):
     monkeypatch.setenv("FX_ENV", name)
-    for load, kind in (
-        (load_configuration, ConfigError),
-        (load_monitoring, ConfigError),
-        (lambda: load_config(tmp_path), ServingError),
-        (lambda: open_blobs(Stores(tmp_path)), BlobStoreError),
-    ):
+    for load, kind in readers(tmp_path):
         with pytest.raises(kind, match="is not the name of an environment"):
             load()
+
+
+def test_what_is_no_file_of_the_platform_has_no_overlays(write):
+    from fx_assets.compare.mapping import read_mapping
+
+    path = write("data.yaml", "time_zone: Europe/Berlin\n")
+    write("data.prod.yaml", "live: {poll_seconds: 61}\n")
+    assert read_mapping(path, [], None).time_zone == "Europe/Berlin"
 
 
 def test_where_a_key_is_stated():

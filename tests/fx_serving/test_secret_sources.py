@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from fx_serving.client import secret_sources
 from fx_serving.client.secret_sources import SecretsError, read_secrets
-from tests.servers.platform import fx
+from tests.servers.platform import ROOT, environment, fx
 
 VALUE = "s3cr3t-value-of-nobody"
 
@@ -66,8 +67,11 @@ def test_a_process_that_was_started_does_not_ask_again(folder, tmp_path):
     assert read_secrets() == ["ONE"]
     (folder / "TWO").write_text("2")
     assert read_secrets() == []
-    os.environ["FX_SECRETS_DIR"] = str(tmp_path)  # but one that is told another place does
-    assert read_secrets() == []
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "THREE").write_text("3")
+    os.environ["FX_SECRETS_DIR"] = str(other)  # but one that is told another place does
+    assert read_secrets() == ["THREE"]
     assert "TWO" not in os.environ
 
 
@@ -105,13 +109,15 @@ def test_a_folder_that_is_not_there_is_named(folder):
 @pytest.mark.parametrize(
     ("printed", "code", "told"),
     [
-        (VALUE, 0, "did not print one JSON object"),
-        (json.dumps({"A": 1, "B": VALUE}), 0, "did not print one JSON object"),
-        (json.dumps([VALUE]), 0, "did not print one JSON object"),
-        ("[" * 100_000, 0, "did not print one JSON object"),
+        (VALUE, 0, "printed something else"),
+        (json.dumps({"A": 1, "B": VALUE}), 0, "printed something else"),
+        (json.dumps([VALUE]), 0, "printed something else"),
+        ("[" * 100_000, 0, "printed something else"),
         (json.dumps({"A": VALUE}), 3, "ended with code 3"),
-        (json.dumps({"lower": VALUE}), 0, "cannot be a variable"),
+        (json.dumps({VALUE: "NAME"}), 0, "a name that cannot be a variable"),
         (json.dumps({"A": VALUE + "\0"}), 0, "A is empty or binary"),
+        (json.dumps({"A": VALUE + "\ud800"}), 0, "A is empty or binary"),
+        (json.dumps({"A": "x" * 70_000}), 0, "A is larger than"),
     ],
 )
 def test_a_command_that_fails_is_told_without_what_it_printed(folder, tmp_path, printed, code, told):
@@ -128,12 +134,15 @@ def test_a_command_that_fails_is_told_without_what_it_printed(folder, tmp_path, 
         ("'unfinished", "Mend its quotes"),
         ("no-such-program-anywhere", "cannot be started"),
         ("''", "cannot be started"),
+        (" # ", "cannot be started"),
+        (f"VAULT_TOKEN={VALUE} vault kv get", "does not begin with a program"),
     ],
 )
 def test_a_command_that_cannot_be_started_is_told(folder, command_line, told):
     os.environ["FX_SECRETS_COMMAND"] = command_line
-    with pytest.raises(SecretsError, match=told):
+    with pytest.raises(SecretsError, match=told) as error:
         read_secrets()
+    assert VALUE not in str(error.value)
 
 
 def test_a_command_that_does_not_end_is_given_up(folder, monkeypatch):
@@ -162,14 +171,37 @@ def test_fx_says_what_is_wrong_and_helps_all_the_same(tmp_path):
     assert fx("token", "list", "--help", FX_SECRETS_DIR=str(tmp_path / "nowhere")).returncode == 0
 
 
-def test_dagsters_own_commands_have_them(folder, monkeypatch):
-    """dagster-webserver and its code servers load the definitions without fx."""
-    from fx_assets import definitions
-
+@pytest.mark.parametrize("package", ["fx_assets", "fx_monitoring"])
+def test_code_servers_that_fx_did_not_start_have_them(tmp_path, package):
+    """A real process, and one that it starts in turn: what is read is in the environment of both."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
     (folder / "DESK_KEY").write_text(VALUE)
-    monkeypatch.setattr(definitions, "build_definitions", lambda: os.environ.get("DESK_KEY"))
-    loader = definitions.defs
-    assert getattr(loader, "load_fn", loader)() == VALUE
+    program = (
+        f"import os, subprocess, {package}.definitions as module\n"
+        "module.build_definitions = lambda: None\n"
+        "loader = module.defs\n"
+        "getattr(loader, 'load_fn', loader)()\n"
+        "assert os.environ['FX_SECRETS_READ']\n"
+        "raise SystemExit(subprocess.run(['sh', '-c', 'test -n \"$DESK_KEY\"']).returncode)"
+    )
+    variables = {**environment(), "FX_SECRETS_DIR": str(folder), "FX_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "-c", program], env=variables, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_empty_variable_is_left_empty(folder):
+    (folder / "FX_STATE_URL").write_text(VALUE)
+    os.environ["FX_STATE_URL"] = ""
+    assert read_secrets() == []
+    assert os.environ["FX_STATE_URL"] == ""
+
+
+def test_completion_and_bare_fx_ask_nobody(tmp_path):
+    missing = str(tmp_path / "nowhere")
+    assert "FX_SECRETS_DIR" not in fx(FX_SECRETS_DIR=missing).stderr
+    done = fx("tok", FX_SECRETS_DIR=missing, _FX_COMPLETE="complete_bash", COMP_WORDS="fx tok", COMP_CWORD="1")
+    assert "FX_SECRETS_DIR" not in done.stderr
 
 
 def test_files_that_only_their_owner_may_read_are_enough(folder):
