@@ -142,6 +142,7 @@ class Live:
     streamed: Watched
     polled: Watched
     killed: str = ""  # the run that was under way when the first platform was killed
+    listening: set[str] = field(default_factory=set)  # the addresses on which the whole platform listened
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,7 @@ def live(tmp_path_factory) -> Live:
                 return BEGUN in found.streamed.keys and settles_the_ended_session(live_runs(platform))
 
             found.streamed.watch(lake, instant(END), 3, rolled_over)
+            found.listening = platform.listening()
             found.streamed.finish(platform)
             found.killed = kill_at_work(platform)
         configured = home / "config" / "instruments.yaml"
@@ -237,3 +239,7 @@ def test_status_calls_the_tables_fresh_and_the_market_open(live: Live):
     assert ": open until 2022-01-14 22:00 UTC (Fri 17:00 New York)" in live.streamed.status
     gold = [line for line in live.streamed.status.splitlines() if "gold/features" in line and "GBP_USD" in line]
     assert "fresh" in gold[0], gold
+
+
+def test_nothing_of_it_listens_to_other_machines(live: Live):
+    assert live.listening == {"127.0.0.1"}

@@ -77,6 +77,14 @@ class Platform:
     def stores(self) -> Stores:
         return Stores(self.home)
 
+    def listening(self) -> set[str]:
+        """The addresses on which `fx up` and everything below it listens now."""
+        found = set()
+        for process in (psutil.Process(self.process.pid), *descendants(self.process.pid)):
+            with contextlib.suppress(psutil.Error):
+                found |= {c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        return found
+
     @property
     def environment(self) -> dict[str, str]:
         """What another terminal needs to find this platform."""
