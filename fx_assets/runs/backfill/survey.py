@@ -15,7 +15,7 @@ from fx_assets.inputs import BRONZE, REFERENCE_TABLES, Input, reference_inputs, 
 from fx_assets.lake import Lake
 from fx_assets.lineage import Lineage
 from fx_assets.quality.held import TABLE, Held
-from fx_assets.runs.backfill.work import CURRENT, FETCH, Work, in_order, with_ancestors, work
+from fx_assets.runs.backfill.work import CURRENT, FETCH, Work, in_order, onlookers, with_ancestors, work
 from fx_assets.runs.sessions import begun_sessions, chosen_sessions
 from fx_assets.schemas import build_schemas
 
@@ -83,9 +83,14 @@ class Survey:
         forced = [t for t in self.named if force and (not t.startswith(BRONZE) or self.fetched[t])]
         held = (TABLE, self.held.sessions() if self.held else ())
         together = made_together(self.inputs)
-        found = work(sessions, tables, self.inputs, states, forced, given_up, together, held, beyond)
+
+        def due_in(keys: list[str], beyond: Mapping[str, Collection[str]]) -> Work:
+            outside = onlookers(held, set(keys), self.calendar, self.inputs)
+            return work(keys, tables, self.inputs, states, forced, given_up, together, held, beyond, outside)
+
+        found = due_in(sessions, beyond)
         if beyond and not any(row[: len(beyond)].any() for row in found.due.values()):
-            return work(self.sessions, tables, self.inputs, states, forced, given_up, together, held)
+            return due_in(self.sessions, {})
         return found
 
     def _beyond(self, tables: Sequence[str]) -> dict[str, list[str]]:

@@ -27,7 +27,8 @@ class Work:
     tables: in the order they depend on each other, bronze first. due: what is to be made. missing: those of `due`
     that do not exist. refused: partitions with problems, on which nothing is built until what they were made of
     changes. blocked: those of the same session that would be built on them; an older version of them may exist. held:
-    the sessions among `refused` whose week, not whose stamp, has the problem.
+    the sessions whose week, not whose stamp, has the problem: those among `refused`, and earlier or later ones at which
+    something in the range would look.
     """
 
     sessions: list[str]
@@ -94,6 +95,7 @@ def work(
     together: Sequence[Collection[str]] = (),
     held: tuple[str, Collection[str]] = ("", ()),
     beyond: Mapping[str, Collection[str]] | None = None,
+    looking_at: Mapping[str, Mapping[str, Collection[str]]] | None = None,
 ) -> Work:
     """What is due among `tables` (ordered) in `sessions` (sorted).
 
@@ -102,6 +104,7 @@ def work(
     tables that are made whatever their state. given_up: partitions that are not tried again. together: tables that
     one step makes. held: a table, and sessions of it on which nothing is built, not even by those that look back or
     ahead at them. beyond: sessions that were not asked for, each with the tables that a change may reach there.
+    looking_at: by held session outside `sessions`, those of each table that look at it (see `onlookers`).
     """
     made = Work(list(sessions), list(tables))
     nothing = np.zeros(len(sessions), bool)
@@ -117,6 +120,7 @@ def work(
     reach = beyond or {}
     asked = ~chosen(reach)
     kept = chosen(held[1])
+    made.held.extend(key for key, tables_there in (looking_at or {}).items() if tables_there.keys() & set(tables))
     for group in _groups(tables, together):
         wanted, stuck = nothing.copy(), nothing.copy()
         for table in group:
@@ -127,6 +131,8 @@ def work(
                     stuck |= bad[source.table]
                     if source.table == held[0]:
                         stuck |= spread(kept & ~made.due[held[0]], source.before, source.ahead)
+            for found in (looking_at or {}).values():
+                stuck |= chosen(found.get(table, ()))
         for table in group:
             lost = chosen(set((given_up or {}).get(table, ())))
             may = asked | np.array([table in reach.get(key, ()) for key in sessions], bool)
@@ -138,7 +144,28 @@ def work(
                 made.held.extend(made.keys(kept & ~made.due[table]))
             made.blocked[table] = stuck & ~lost
             bad[table] = made.refused[table] | made.blocked[table] | (wanted & lost)
+    made.held.sort()
     return made
+
+
+def onlookers(
+    held: tuple[str, Collection[str]],
+    sessions: Collection[str],
+    calendar: Sequence[str],
+    inputs: Mapping[str, Mapping[str, Input]],
+) -> dict[str, dict[str, list[str]]]:
+    """By held session of a table outside `sessions`: by table, the sessions among them whose inputs include it."""
+    table, kept = held
+    found: dict[str, dict[str, list[str]]] = {}
+    for key in sorted(set(kept) - set(sessions)):
+        here = np.array([session == key for session in calendar], bool)
+        for name, sources in inputs.items():
+            looks = np.zeros(len(calendar), bool)
+            for source in (source for source in sources.values() if source.table == table):
+                looks |= spread(here, source.before, source.ahead)
+            if reached := [day for day, hit in zip(calendar, looks, strict=True) if hit and day in sessions]:
+                found.setdefault(key, {})[name] = reached
+    return found
 
 
 def _groups(tables: Sequence[str], together: Sequence[Collection[str]]) -> list[list[str]]:

@@ -18,13 +18,27 @@ WEEK = Path(__file__).parents[2] / "data" / "defects" / "hours_2018-10-14.parque
 FIRST, LAST = "2018-10-14", "2018-10-18"
 
 
-def fetch(home: Path, rows: pd.DataFrame, at: datetime) -> None:
+def fetch(home: Path, rows: pd.DataFrame, at: datetime, first: str = FIRST, last: str = LAST) -> None:
     """Every instrument's sessions of the week, as a source answered for them."""
     bronze, keys = Bronze(home / "lake"), session_keys(rows["time"])
     for (session, instrument), part in rows.groupby([keys, "instrument"]):
-        if FIRST <= str(session) <= LAST:
+        if first <= str(session) <= last:
             good = part.drop(columns="instrument").dropna(axis=1, how="all")
             bronze.append(CANDLES, str(instrument), str(session), "feed", good, at)
+
+
+def an_hour_late(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same, with one instrument's clock an hour off."""
+    late = rows.copy()
+    late.loc[late["instrument"] == "EUR_USD", "time"] += pd.Timedelta(hours=1)
+    return late
+
+
+def configure(home: Path, rows: pd.DataFrame, last: str = LAST) -> None:
+    symbols = {str(name): {"typical_spread": 0.00012} for name in sorted(rows["instrument"].unique())}
+    (home / "config").mkdir()
+    file = {"sessions": {"start": FIRST, "end": last}, "defaults": {"sources": ["import"]}, "instruments": symbols}
+    (home / "config" / "instruments.yaml").write_text(yaml.safe_dump(file))
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
@@ -34,13 +48,8 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.slow
 def test_a_week_with_a_wrong_clock_is_held_until_it_is_mended(tmp_path):
     home, rows = tmp_path / "home", pd.read_parquet(WEEK)
-    late = rows.copy()
-    late.loc[late["instrument"] == "EUR_USD", "time"] += pd.Timedelta(hours=1)
-    fetch(home, late, datetime(2026, 1, 1, tzinfo=UTC))
-    symbols = {str(name): {"typical_spread": 0.00012} for name in sorted(rows["instrument"].unique())}
-    (home / "config").mkdir()
-    file = {"sessions": {"start": FIRST, "end": LAST}, "defaults": {"sources": ["import"]}, "instruments": symbols}
-    (home / "config" / "instruments.yaml").write_text(yaml.safe_dump(file))
+    fetch(home, an_hour_late(rows), datetime(2026, 1, 1, tzinfo=UTC))
+    configure(home, rows)
     command = ("backfill", "--tables", "gold/market_features", "--home", home)
 
     first = fx(*command)
@@ -70,3 +79,20 @@ def test_a_week_with_a_wrong_clock_is_held_until_it_is_mended(tmp_path):
     assert undone.returncode == 0, said(undone)
     assert planned(undone)["gold"] == [0, 5, 0, 0]
     assert "held back" not in said(undone)
+
+
+@pytest.mark.slow
+def test_a_range_just_behind_a_held_week_is_planned_as_blocked_and_does_not_fail(tmp_path):
+    home, rows = tmp_path / "home", pd.read_parquet(WEEK)
+    after = rows.assign(time=rows["time"] + pd.Timedelta(weeks=1))
+    fetch(home, an_hour_late(rows), datetime(2026, 1, 1, tzinfo=UTC))
+    fetch(home, after, datetime(2026, 1, 1, tzinfo=UTC), "2018-10-21", "2018-10-22")
+    configure(home, rows, "2018-10-22")
+    command = ("backfill", "--tables", "gold/market_features", "--home", home)
+    assert fx(*command, "--to", LAST).returncode == 1
+    behind = fx(*command, "--from", "2018-10-21")
+    assert behind.returncode == 0, said(behind)
+    assert f"{FIRST} to {LAST} (5 sessions) held back: the week shows that a clock is off" in said(behind)
+    assert planned(behind)["gold"] == [0, 0, 0, 2]
+    assert len(Lake(home / "lake").keys("silver/candles")) == 7
+    assert not Lake(home / "lake").keys("gold/market_features")

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from fx_assets.inputs import Input
 from fx_assets.runs.backfill.cut import Range, ranges
-from fx_assets.runs.backfill.work import BLOCKED, CURRENT, FETCH, MISSING, OUTDATED, in_order, with_ancestors, work
+from fx_assets.runs.backfill.work import (
+    BLOCKED,
+    CURRENT,
+    FETCH,
+    MISSING,
+    OUTDATED,
+    in_order,
+    onlookers,
+    with_ancestors,
+    work,
+)
 
 CANDLES, SILVER, TECHNICAL, FEATURES, LABELS = (
     "bronze/candles",
@@ -213,6 +223,21 @@ def test_nothing_is_built_on_held_sessions_nor_on_what_looks_at_them():
     todo = work(DAYS, ORDER, INPUTS, fresh, held=(SILVER, DAYS[4:6]))
     assert due(todo)[TECHNICAL] == ["01", "02", "03", "04", "10", "11", "12"]  # it looks three sessions back
     assert todo.held == DAYS[4:6]
+
+
+def test_what_looks_at_a_held_session_before_the_range_is_not_tried():
+    days, held = DAYS[6:], (SILVER, DAYS[4:6])
+    outside = onlookers(held, set(days), DAYS, INPUTS)
+    assert {key[-2:]: [day[-2:] for day in found[TECHNICAL]] for key, found in outside.items()} == {
+        "05": ["07", "08"],
+        "06": ["07", "08", "09"],
+    }
+    fresh = states(technical=dict.fromkeys(DAYS, MISSING), features=dict.fromkeys(DAYS, MISSING))
+    todo = work(days, ORDER, INPUTS, fresh, held=held, looking_at=outside)
+    assert due(todo)[TECHNICAL] == due(todo)[FEATURES] == ["10", "11", "12"]
+    assert [key[-2:] for key in todo.keys(todo.blocked[TECHNICAL])] == ["07", "08", "09"]
+    assert todo.held == DAYS[4:6]
+    assert work(days, [SILVER], INPUTS, fresh, held=held, looking_at=outside).held == []
 
 
 def test_a_label_before_the_range_is_made_again_and_nothing_else_there():
