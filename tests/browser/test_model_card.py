@@ -80,7 +80,6 @@ def test_a_rejected_card_looks_rejected(browser: Browser, tmp_path: Path):
 
 
 @pytest.mark.demo
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("model", "version", "badge"), [("move_60m", "2", "approved"), ("direction_60m", "1", "rejected")]
 )

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.servers.platform import Platform
 
-pytestmark = [pytest.mark.demo, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.demo, pytest.mark.server]
 
 PATIENCE_MS = 60_000
 

@@ -21,7 +21,7 @@ from tests.servers.demo import MODEL, copy_of, finished_demo
 from tests.servers.platform import Platform, command_of, descendants, living, start_platform
 from tests.servers.serving import Traffic, wait_until
 
-pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.demo, pytest.mark.slow]
 
 POLICY = {
     "steps": [25, 50, 100],

@@ -22,7 +22,7 @@ from tests.fx_assets.feature_store.gold import bits, gold_rows
 from tests.fx_assets.small import Platform, checks, configuration_of, write_config
 from tests.servers.redis import RedisServer
 
-pytestmark = [pytest.mark.slow(50), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow(50)]
 
 PASSWORD = "hunter2-hunter2"
 SYMBOLS = ["GBP_USD", "USD_JPY"]

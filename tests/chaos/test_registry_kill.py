@@ -20,7 +20,7 @@ from tests.counts import count
 from tests.fx_assets.models.registered import MODEL, SMALL_MODELS, register, rows_for, spec_for
 from tests.fx_assets.small import configuration_of, write_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow]
 
 # Forks a trainer for every line it reads, so that imports are paid for once. A line: where to die (0: nowhere), a seed.
 LAUNCHER = """

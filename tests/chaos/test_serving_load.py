@@ -7,7 +7,7 @@ from tests.counts import SOAK, count
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800 if SOAK else 240)
+@pytest.mark.timeout(1800 if SOAK else 900)
 def test_no_request_fails_while_versions_are_swapped_and_workers_killed(tmp_path):
     swaps = count("load_swaps")
     reloads, kills = (3, 10) if SOAK else (1, 2)

@@ -20,7 +20,7 @@ from tests.e2e import figures
 from tests.servers.demo import MODEL, REJECTED, Demo
 from tests.servers.platform import ROOT
 
-pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(700)]
+pytestmark = [pytest.mark.demo, pytest.mark.slow]
 
 OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 #: Continuous and never missing in the reference: what the plain formula is for. The last two are shocked.

@@ -9,7 +9,7 @@ from fx_serving.client.clock import parse_utc
 from tests.servers.demo import MODEL
 from tests.servers.platform import Platform, fx
 
-pytestmark = [pytest.mark.demo, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.demo, pytest.mark.slow]
 
 SESSIONS = ["2021-02-01", "2021-02-02", "2021-02-03"]
 BACKFILL_S = 400

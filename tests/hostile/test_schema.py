@@ -20,7 +20,7 @@ TOKEN = "an operator, as far as this test goes"
 
 
 @pytest.mark.slow(30)
-@pytest.mark.timeout(1800 if SOAK else 600)
+@pytest.mark.timeout(1800 if SOAK else 900)
 def test_generated_requests_find_nothing(tmp_path):
     program = shutil.which("schemathesis", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
     assert program, "schemathesis belongs to the extra dev: pip install -e '.[dev]'"

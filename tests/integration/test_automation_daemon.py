@@ -12,11 +12,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from fx_assets.configuration.automation import load_automation
 from fx_assets.stack.environment import INSTANCE, WORKSPACE
 from tests.servers.platform import ROOT, environment, fx
 from tests.servers.serving import wait_until
 
-pytestmark = [pytest.mark.slow(170), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow(170)]
 
 TABLE = """
 rows:
@@ -109,9 +110,9 @@ def test_rows_tick_and_run_by_themselves(daemon):
     (run, *_) = daemon.runs("mine")
     assert (run.tags["fx/row"], run.job_name) == ("mine", "clean_up")
     assert daemon.state("daily_champions") is None or daemon.state("daily_champions").status.value != "RUNNING"
-    # The data clock stands still: what looks for new data has asked for nothing.
-    others = [run for run in daemon.instance.get_runs() if run.job_name != "clean_up"]
-    assert others == []
+    # The data clock stands still: what looks for new data has asked for nothing. The wall clock's rows may have ticked.
+    by_wall_clock = {"mine"} | {name for name, row in load_automation().rows.items() if row.clock == "wall"}
+    assert {run.tags.get("fx/row") for run in daemon.instance.get_runs()} <= by_wall_clock
     wait_until(lambda: (daemon.home / "monitoring" / "slo.json").is_file(), 60)
 
 

@@ -32,7 +32,7 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", **more}
 
 
-def fx(*arguments: str | Path, timeout_s: float = 120, **more: str) -> subprocess.CompletedProcess[str]:
+def fx(*arguments: str | Path, timeout_s: float = 400, **more: str) -> subprocess.CompletedProcess[str]:
     """Run one `fx` command to its end; `more` are variables of its environment."""
     command = [*FX, *(str(a) for a in arguments)]
     return subprocess.run(
@@ -125,7 +125,7 @@ class Platform:
 
 
 @contextlib.contextmanager
-def start_platform(home: Path, *options: str, timeout_s: float = 180) -> Iterator[Platform]:
+def start_platform(home: Path, *options: str, timeout_s: float = 400) -> Iterator[Platform]:
     """`fx up` on `home` and free ports, ready; stopped at the end."""
     dagster, serving = free_port(), free_port()
     ports = ["--dagster-port", str(dagster), "--serving-port", str(serving)]

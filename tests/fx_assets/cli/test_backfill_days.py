@@ -27,7 +27,6 @@ def tables(home: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.timeout(600)
 def test_day_by_day_makes_the_files_of_one_range(tmp_path):
     at_once, by_day = tmp_path / "range", tmp_path / "days"
     for home in (at_once, by_day):
