@@ -36,13 +36,23 @@ def backfill(
     force: Annotated[
         bool, typer.Option("--force", help="Make everything in the range again; fetch bronze again.")
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=16,
+            help="How many runs at once, each with 1 to 2 GB. Default: 2 for what takes minutes.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     home: Home = None,
 ) -> None:
     """Fetch and make what is missing or outdated, from bronze to the feature store.
 
     Says what it will do and about how long it takes, then does it in few runs. Stopped by Ctrl-C or killed, it loses
-    one run's work at most: call it again and it goes on. After an edit of instruments.yaml it fetches just what is new.
+    the work of the runs under way at most: call it again and it goes on. After an edit of instruments.yaml it fetches
+    just what is new.
 
     Ends with 0 when everything was made or nothing was to do, with 1 when something could not be made (the rest is
     made all the same), with 130 when it was interrupted.
@@ -63,7 +73,7 @@ def backfill(
     configuration = load_configuration()
     use_replay_clock(configuration)
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
-    task = Backfill(folder, configuration, now(), first, last, wanted, force)
+    task = Backfill(folder, configuration, now(), first, last, wanted, force, processes)
     try:
         with RunProcess(environment(folder, configuration), folder / "logs" / "backfill.log") as process:
             uncounted = _copy_files(task, folder, process, dry_run)
@@ -130,6 +140,7 @@ def _show_plan(plan: Plan, uncounted: bool = False) -> None:
         else "a rough guess: little has been measured in this home yet"
     )
     what = f"{plural(plan.partitions, 'partition')} in {plural(len(plan.parts), 'run')}"
+    what += f", {plan.processes} at once" if plan.processes > 1 else ""
     console.print(
         f"{what}: about {duration(estimate.seconds)} ({basis}), up to {size(estimate.size)} of disk",
         highlight=False,

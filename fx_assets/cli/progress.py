@@ -109,20 +109,19 @@ class BackfillProgress:
         shares = [{t: self.estimator.step(t, part.sessions) / part.sessions for t in part.tables} for part in parts]
         runs = [self.estimator.run(part) for part in parts]
         began = time.monotonic()
-        ended, within = 0.0, 0.0  # expected seconds of finished runs, and of what the running one has made
+        done = [0.0] * len(parts)  # expected seconds of what each run has made
 
         def on_event(event: RunEvent) -> None:
-            nonlocal ended, within
             if event.kind == "materialized" and event.asset in shares[event.run]:
-                within += shares[event.run][event.asset]
+                done[event.run] += shares[event.run][event.asset]
                 self.rows += event.rows or 0
                 self.bars.update(bar, advance=1, description=event.asset, rows=self.rows)
             elif event.kind == "check_failed":
                 self.console.print(f"check not passed: {event.text}", style="yellow", highlight=False)
             elif event.kind == "finished":
-                ended, within = sum(runs[: event.run + 1]), 0.0
+                done[event.run] = runs[event.run]
                 self._tell(parts[event.run], event)
-            left = time_left(ended + within, sum(runs), time.monotonic() - began)
+            left = time_left(sum(done), sum(runs), time.monotonic() - began)
             failed = event.kind == "finished" and not event.ok
             self.bars.update(bar, left="failed" if failed else "" if left is None else f"{duration(left)} left")
 

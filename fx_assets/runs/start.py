@@ -82,6 +82,11 @@ class RunProcess:
             raise RunFailed(f"run {failed.run_id} failed. {failed.text or ''}\nThe whole log: {self.log}")
         raise RunFailed(f"the run process ended with code {code}. The whole log: {self.log}")
 
+    def interrupt(self) -> None:
+        """End the run that another thread executes here; it fails there."""
+        if (child := self._child) is not None:
+            child.terminate()
+
     def _start(self) -> subprocess.Popen[bytes]:
         capture = Capture(self.log)
         self._open.callback(capture.finish)

@@ -5,16 +5,13 @@ run finds its inputs made. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fx_assets.inputs import BRONZE, Input
 from fx_assets.runs.backfill.work import Row, Work
-
-if TYPE_CHECKING:
-    from fx_assets.inputs import Input
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,64 @@ def ranges(
             for after in _pieces([table], {table: moments[table] == 2 * number + 1}):
                 add(after.tables, after.start, after.stop)
     return made
+
+
+def stages(tables: Sequence[str], inputs: Mapping[str, Mapping[str, Input]]) -> list[list[str]]:
+    """Tables (ordered) by how often one looks at other sessions of another: those of one stage need nothing but their
+    own session of each other, so that different sessions of a stage can be made at once. What is fetched is a stage of
+    its own: it waits for a server, and can do so while others work.
+    """
+    depth: dict[str, int] = {}
+    for table in tables:
+        sources = inputs.get(table, {}).values()
+        depth[table] = max(
+            (depth.get(s.table, 0) + bool(s.before or s.ahead or s.is_bronze) for s in sources), default=0
+        )
+    return [[t for t in tables if depth[t] == stage] for stage in sorted(set(depth.values()))]
+
+
+def spread_out(
+    todo: Work, inputs: Mapping[str, Mapping[str, Input]], longest: Callable[[Sequence[str]], int]
+) -> list[Range]:
+    """As `ranges`, in more runs, of which several can be executed at once (see `needs`)."""
+    parts = []
+    for tables in stages(todo.tables, inputs):
+        stage = replace(todo, tables=tables, due={table: todo.due[table] for table in tables})
+        parts += ranges(stage, inputs, longest)
+    return parts
+
+
+def needs(parts: Sequence[Range], sessions: Sequence[str], inputs: Mapping[str, Mapping[str, Input]]) -> list[set[int]]:
+    """By run, the earlier runs that make what it reads, read what it makes, or make the same.
+
+    One fetches at a time: how often a service is asked is limited within a process.
+    """
+    place = {key: number for number, key in enumerate(sessions)}
+    found: list[set[int]] = []
+    made: dict[str, list[tuple[int, int, int]]] = {}  # by table: first and last session, number of the run
+    read: dict[str, list[tuple[int, int, int]]] = {}
+    for number, part in enumerate(parts):
+        first, last = place[part.first], place[part.last]
+        sources = [source for table in part.tables for source in inputs.get(table, {}).values()]
+        writes = [(table, first, last) for table in part.tables]
+        if any(table.startswith(BRONZE) for table in part.tables):
+            writes.append((BRONZE, 0, 0))
+        reads = [(source.table, first - source.before, last + source.ahead) for source in sources]
+        found.append(_meeting([*reads, *writes], made) | _meeting(writes, read))
+        for kept, entries in ((made, writes), (read, reads)):
+            for table, start, stop in entries:
+                kept.setdefault(table, []).append((start, stop, number))
+    return found
+
+
+def _meeting(entries: Sequence[tuple[str, int, int]], kept: Mapping[str, Sequence[tuple[int, int, int]]]) -> set[int]:
+    """Runs whose entry for the same table has a session in common."""
+    return {
+        number
+        for table, first, last in entries
+        for start, stop, number in kept.get(table, ())
+        if start <= last and first <= stop
+    }
 
 
 def _pieces(tables: Sequence[str], due: Mapping[str, Row]) -> list[_Piece]:

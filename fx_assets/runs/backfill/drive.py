@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +21,8 @@ from fx_assets.inputs import BRONZE, reference_tables
 from fx_assets.lake import Lake, lake_root
 from fx_assets.lineage import Stamp
 from fx_assets.quality.held import Held
-from fx_assets.runs import steps, timings
-from fx_assets.runs.backfill.cut import Range, ranges
+from fx_assets.runs import side_by_side, steps, timings
+from fx_assets.runs.backfill.cut import Range, needs, ranges, spread_out
 from fx_assets.runs.backfill.estimate import Estimate, Estimator
 from fx_assets.runs.backfill.survey import Survey
 from fx_assets.runs.backfill.work import Work, with_ancestors
@@ -33,6 +34,9 @@ FEATURES = "gold/features"
 ONLINE_SESSIONS = 8  # the newest sessions of FEATURES, which online_features reads
 # In a row. A failed run is followed by a new survey; each that made something leaves fewer to be made, so it ends.
 FRUITLESS_ATTEMPTS = 2
+#: What takes longer is made by two processes where there are two cores: each takes seconds to start, and memory.
+LONG_S = 120.0
+AT_ONCE = 2
 
 Tell = Callable[[RunEvent], None]
 
@@ -55,12 +59,15 @@ def only_one(home: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a backfill is about to do. online: whether the feature store is brought up to date afterwards."""
+    """What a backfill is about to do. online: whether the feature store is brought up to date afterwards. processes:
+    how many of the parts are made at once.
+    """
 
     work: Work
     parts: list[Range]
     online: bool
     estimate: Estimate
+    processes: int = 1
 
     @property
     def partitions(self) -> int:
@@ -102,10 +109,13 @@ class Backfill:
         last: str | None = None,
         tables: Sequence[str] = (),
         force: bool = False,
+        processes: int | None = None,
     ):
+        """processes: to make runs at once; None lets the work decide."""
         place = lake_root(home, configuration.data.storage)
         self.home = home
         self.force = force
+        self.processes = processes
         bronze = Bronze(place)
         held = Held(home, bronze, configuration)
         self.survey = Survey(configuration, Lake(place), bronze, now, first, last, tables, held)
@@ -152,7 +162,15 @@ class Backfill:
         serves = FEATURES in self.survey.named
         changes = any(FEATURES in part.tables for part in parts)
         online = serves and (changes or self._online_is_behind())
-        return Plan(found, parts, online, self.estimator.total(parts, online))
+        estimate = self.estimator.total(parts, online)
+        at_once = self.processes or (min(AT_ONCE, os.cpu_count() or 1) if estimate.seconds > LONG_S else 1)
+        if at_once > 1:
+            sessions = sum(any(row[n] for row in found.due.values()) for n in range(len(found.sessions)))
+            parts = spread_out(
+                found, self.survey.inputs, lambda tables: self.estimator.share(tables, sessions, at_once)
+            )
+            estimate = self.estimator.total(parts, online, at_once)
+        return Plan(found, parts, online, estimate, at_once)
 
     def planned(self, part: Range) -> PlannedRun:
         """A range as a Dagster run."""
@@ -160,7 +178,8 @@ class Backfill:
         return PlannedRun(assets=list(part.tables), first=part.first, last=part.last, tags=tags)
 
     def carry_out(self, plan: Plan, process: RunProcess, follow: Callable[[Sequence[Range]], Tell]) -> Outcome:
-        """Execute a plan; after a failed run, go on with what does not depend on it.
+        """Execute a plan; after a failed run, go on with what does not depend on it. Further processes are like the
+        first.
 
         follow(parts) gives the callback for the events of those runs. Ctrl-C passes through: what was made stays.
         """
@@ -168,22 +187,28 @@ class Backfill:
         fruitless = 0
         while plan.parts and fruitless < FRUITLESS_ATTEMPTS:
             tell = follow(plan.parts)
-            done: list[int] = []
+            done: set[int] = set()
 
-            def note(event: RunEvent, tell: Tell = tell, done: list[int] = done) -> None:
+            def note(event: RunEvent, tell: Tell = tell, done: set[int] = done) -> None:
                 outcome.count(event)
                 if event.kind == "finished" and event.ok:
-                    done.append(event.run)
+                    done.add(event.run)
                 tell(event)
 
-            try:
-                process.execute([self.planned(part) for part in plan.parts], note)
-            except RunFailed as error:
+            with contextlib.ExitStack() as opened:
+                more = [RunProcess(process.environment, process.log) for _ in range(plan.processes - 1)]
+                for another in more:
+                    opened.enter_context(another)
+                order = needs(plan.parts, self.survey.calendar, self.survey.inputs) if more else []
+                runs = [self.planned(part) for part in plan.parts]
+                failed = side_by_side.execute(runs, order, [process, *more], note)
+            for error in failed.values():
                 outcome.fail(error)
-                plan, progress = self._after_failure(plan, done)
-                fruitless = 0 if progress else fruitless + 1
-            else:
+            if not failed:
                 plan = replace(plan, parts=[])
+                continue
+            plan, progress = self._after_failure(plan, done, failed)
+            fruitless = 0 if progress else fruitless + 1
         outcome.left = self.survey.work()
         found_bad = outcome.left.count(outcome.left.blocked) > first.work.count(first.work.blocked)
         if outcome.failures:
@@ -203,14 +228,15 @@ class Backfill:
         else:
             atomic_write(self._online_note, msgspec.json.encode(newest), durable=False)
 
-    def _after_failure(self, plan: Plan, done: Sequence[int]) -> tuple[Plan, bool]:
+    def _after_failure(self, plan: Plan, done: Collection[int], failed: Collection[int]) -> tuple[Plan, bool]:
         """The next plan, and whether the failed one made anything. What did not get any further is not tried again."""
         if self.force:  # everything is due again, what was just made as well: go on behind the run that failed
-            return replace(plan, parts=plan.parts[len(done) + 1 :]), bool(done)
+            left = [part for number, part in enumerate(plan.parts) if number not in {*done, *failed}]
+            return replace(plan, parts=left), bool(done)
         after = self.plan()
         progress = after.work.count(after.work.due) < plan.work.count(plan.work.due)
         if not progress:
-            self._give_up([plan.parts[len(done)]])
+            self._give_up([plan.parts[number] for number in failed])
             after = self.plan()
         return after, progress
 

@@ -13,6 +13,7 @@ from fx_assets.schemas import build_schemas
 
 RUN_S = 240.0  # what one run should take at most, so that a crash costs no more
 SHORTEST_RUN = 20  # sessions; below that, runs would cost more than they save
+_SHARES = 2  # of the sessions for each process: the last ones keep it from waiting for the others
 # Bytes, rounded upwards for `up to` on the screen: of a figure, of a column's part of a footer, and of a file's stamp;
 # a bronze file is compressed.
 _FIGURE_BYTES, _COLUMN_BYTES, _STAMP_BYTES = 8, 150, 1_000
@@ -55,14 +56,18 @@ class Estimator:
         rate = sum(self.step(table, probe) for table in tables) / probe
         return max(SHORTEST_RUN, int(RUN_S / rate))
 
+    def share(self, tables: Sequence[str], sessions: int, processes: int) -> int:
+        """How many of so many sessions a run of these tables may have, for several processes to work all the time."""
+        return max(SHORTEST_RUN, min(self.longest(tables), -(-sessions // (_SHARES * processes))))
+
     def bytes(self, table: str) -> float:
         """Bytes of a partition on disk."""
         if (columns := self._columns.get(table)) is None:
             return _BRONZE_FILE_BYTES + self._bars * _BRONZE_BAR_BYTES
         return _STAMP_BYTES + columns * (_COLUMN_BYTES + self._bars * _FIGURE_BYTES)
 
-    def total(self, parts: Sequence[Range], online: bool = False) -> Estimate:
-        """Of all runs together, and of the feature store's."""
+    def total(self, parts: Sequence[Range], online: bool = False, processes: int = 1) -> Estimate:
+        """Of all runs together, so many at once, and of the feature store's."""
         steps = [(table, part.sessions) for part in parts for table in part.tables]
         steps += [(timings.RUN, part.partitions) for part in parts]
         steps += [(table, 1) for table in (*ONLINE, timings.RUN) if online]
@@ -70,4 +75,4 @@ class Estimator:
         seconds = sum(self.step(*step) for step in steps)
         known = sum(self.step(*step) for step in steps if self._measured.get(step[0]))
         size = sum(self.bytes(t) * p.sessions for p in parts for t in p.tables)
-        return Estimate(seconds, size, known / seconds if seconds else 1.0)
+        return Estimate(seconds / processes, size, known / seconds if seconds else 1.0)

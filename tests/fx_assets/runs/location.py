@@ -43,6 +43,10 @@ LOCATION = textwrap.dedent("""
     def endless():
         time.sleep(600)
 
+    @dg.asset
+    def slow():
+        time.sleep(300)
+
     def noted(name, seconds):
         with open(os.environ["NOTES"], "a") as notes:
             notes.write(f"{name} {os.getpid()} {time.time()}\\n")
@@ -59,7 +63,7 @@ LOCATION = textwrap.dedent("""
         noted("two_at_a_time", 4)
 
     def build_definitions():
-        assets = [numbers, checked, broken, defect, dies, endless, one_at_a_time, two_at_a_time]
+        assets = [numbers, checked, broken, defect, dies, endless, slow, one_at_a_time, two_at_a_time]
         return dg.Definitions(assets, executor=dg.in_process_executor)
 """)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fx_assets.inputs import Input
-from fx_assets.runs.backfill.cut import Range, ranges
+from fx_assets.runs.backfill.cut import Range, needs, ranges, spread_out, stages
 from fx_assets.runs.backfill.work import (
     BLOCKED,
     CURRENT,
@@ -188,6 +188,70 @@ def test_runs_make_what_is_due_and_find_their_inputs_made(lake):
             for n in np.flatnonzero(todo.due[source.table]):
                 takers = range(max(0, n - source.ahead), min(len(days), n + source.before + 1))
                 assert all(todo.due[table][m] or todo.blocked[table][m] for m in takers)
+
+
+@given(lakes(), st.data())
+def test_runs_at_once_find_their_inputs_made_and_nobody_changes_them_meanwhile(lake, data):
+    days, inputs, found, longest = lake
+    order = in_order(inputs)
+    todo = work(days, order, inputs, found)
+    parts = spread_out(todo, inputs, lambda tables: longest)
+    waits = needs(parts, days, inputs)
+    assert all(earlier < number for number, before in enumerate(waits) for earlier in before)
+    # Whatever is picked among the runs that may begin, one after another, the order is one that `ranges` might give.
+    done: list[int] = []
+    while len(done) < len(parts):
+        ready = [n for n in range(len(parts)) if n not in done and waits[n] <= set(done)]
+        done.append(data.draw(st.sampled_from(ready)))
+    assert_in_order(todo, [parts[number] for number in done], inputs)
+    if not longest:
+        assert_made_once_and_in_order(todo, [parts[number] for number in done], inputs)
+    # And two that may be at work together have no partition in common that one of them writes.
+    cells = [_cells(part, days, inputs) for part in parts]
+    for number, (writes, reads) in enumerate(cells):
+        for earlier in set(range(number)) - _ancestors(number, waits):
+            others, their_reads = cells[earlier]
+            assert not writes & others
+            assert not writes & their_reads
+            assert not reads & others
+
+
+def _cells(part: Range, days, inputs) -> tuple[set, set]:
+    """Partitions that a run writes, and those that it reads."""
+    span = range(days.index(part.first), days.index(part.last) + 1)
+    writes = {(table, n) for table in part.tables for n in span}
+    reads = {
+        (source.table, n + step)
+        for table, n in writes
+        for source in inputs.get(table, {}).values()
+        for step in range(-source.before, source.ahead + 1)
+    }
+    return writes, reads - writes
+
+
+def _ancestors(number: int, waits) -> set[int]:
+    found: set[int] = set()
+    waiting = list(waits[number])
+    while waiting:
+        if (earlier := waiting.pop()) not in found:
+            found.add(earlier)
+            waiting += waits[earlier]
+    return found
+
+
+def test_a_stage_is_what_needs_no_neighbours_of_itself():
+    found = [set(tables) for tables in stages(ORDER, INPUTS)]
+    assert found == [{CANDLES}, {SILVER}, {LABELS, TECHNICAL}, {FEATURES}]
+
+
+def test_sessions_of_a_stage_are_made_at_once_but_one_run_fetches_at_a_time():
+    empty = {t: dict.fromkeys(DAYS, FETCH if t == CANDLES else MISSING) for t in ORDER}
+    parts = spread_out(work(DAYS, ORDER, INPUTS, empty), INPUTS, lambda tables: 6)
+    waits = needs(parts, DAYS, INPUTS)
+    assert [part.tables[0] for part in parts[:4]] == [CANDLES, CANDLES, SILVER, SILVER]
+    assert waits[:4] == [set(), {0}, {0}, {1}]
+    assert waits[4] == {2, 3}, "its last label looks ahead at the second half"
+    assert waits[5] == {2, 3}, "its first sessions look back at the first half"
 
 
 def assert_in_order(todo, parts: list[Range], inputs=INPUTS) -> None:
