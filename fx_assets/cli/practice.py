@@ -36,17 +36,18 @@ def practice(
 
     It answers as OANDA's v20 interface does: candles, prices, the pricing stream. Then:  fx up --home DIR
     """
+    from fx_assets.practice.interrupts import Interrupts
+
+    interrupts = Interrupts()  # before the imports below, some of which lose one
     from fx_assets.errors import FxError
     from fx_assets.practice.clock import ReplayClock
     from fx_assets.practice.history import load_history
     from fx_assets.practice.home import check_start, claim, default_start, overruled, write_instruments
-    from fx_assets.practice.interrupts import Interrupts
     from fx_assets.practice.server import serve_practice
     from fx_serving.client.home import fx_home
 
     if granularity not in (None, *GRANULARITIES):
         raise FxError(f"--granularity: '{granularity}' is not one of {' '.join(GRANULARITIES)}.")
-    interrupts = Interrupts()
     folder = (home or fx_home() / "practice").expanduser().resolve()
 
     def ready(url: str, clock: ReplayClock) -> None:

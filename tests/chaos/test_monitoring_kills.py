@@ -26,7 +26,7 @@ from tests.servers.receivers import Hook
 from tests.servers.serving import Traffic, wait_until
 from tests.servers.watched import PATIENCE_S, Watched, kill, watched
 
-pytestmark = [pytest.mark.server, pytest.mark.slow(150), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.server, pytest.mark.slow(150), pytest.mark.timeout(3600)]
 ROUNDS = range(count("monitoring_kills"))
 SENSORS = ("alert_failed_runs", "alert_watch", "alert_delivery", "service_levels")
 SCHEDULE = "pulse"

@@ -179,7 +179,7 @@ class Loop:
     def stores(self) -> Stores:
         return Stores(self.home)
 
-    def link(self, what: str, found: Callable[[], Any], sensor: str, within_s: float = 300) -> Any:
+    def link(self, what: str, found: Callable[[], Any], sensor: str, within_s: float = 900) -> Any:
         """Wait for one link of the chain, named in words; returns what `found` does as soon as it is truthy.
 
         AssertionError, with what there was before it, what the sensor said and the ends of the logs, where it does not
