@@ -59,6 +59,12 @@ lock: $(READY) ## Resolve requirements.lock again from pyproject.toml (all platf
 	  $(addprefix --extra ,$(LOCKED_EXTRAS)) \
 	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	@echo "requirements.lock: $$(grep -cE '^[a-z0-9]' requirements.lock) packages"
+	@# Each image holds a part of it, in the same versions.
+	@lock() { $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-strip-extras --constraint requirements.lock $$(printf -- '--extra %s ' "$${@:2}") \
+	  --custom-compile-command "make lock" pyproject.toml -o "deploy/images/$$1.lock"; }; \
+	lock serving redis postgres tracing; lock exporter exporter redis postgres s3; \
+	lock platform platform redis postgres s3 tracing dask binance ib yahoo
 
 # ---- running --------------------------------------------------------------------------------------------------
 
@@ -73,6 +79,15 @@ soak: $(READY) ## The repeated tests (kills, simulations, properties) with their
 .PHONY: bench
 bench: $(READY) ## Speed of the data path and of the service, as tables
 	@$(BIN)/python -m benchmarks.run
+
+IMAGES := serving exporter platform
+
+.PHONY: images
+images: ## The Docker images fx-serving, fx-exporter and fx-platform
+	@for image in $(IMAGES); do \
+	  docker build --network host -f deploy/images/Dockerfile --target $$image -t fx-$$image \
+	    --build-arg REVISION="$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" . || exit 1; \
+	done
 
 # ---- checking -------------------------------------------------------------------------------------------------
 
@@ -124,8 +139,12 @@ DEMO_TESTS = $(sort $(shell grep -rl --include='test_*.py' 'mark\.demo' tests))
 test: $(READY) ## Everything lint checks, then all tests
 	@$(MAKE) -j 2 $(LINTS) kernels collected
 	@# By file, since the fixtures of a file are dear; what starts the whole platform runs alone, on all cores.
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -q -m "not demo" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -q -m "not demo and not docker" $(PYTEST_ARGS)
 	@$(BIN)/pytest -q -m demo $(DEMO_TESTS) $(PYTEST_ARGS)
+
+.PHONY: test-images
+test-images: $(READY) ## The tests of the Docker images; needs a Docker engine and root
+	@$(BIN)/pytest -q -m docker tests/images $(PYTEST_ARGS)
 
 .PHONY: ci
 ci: ## What continuous integration runs: installs missing Debian packages, then every test, no skips
