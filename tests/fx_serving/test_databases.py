@@ -15,7 +15,7 @@ from fx_serving.client import databases
 from fx_serving.client.home import Stores
 from fx_serving.client.http import ServingClient
 from tests.counts import count
-from tests.servers.serving import make_bundle, publish_features, start_service
+from tests.servers.serving import make_bundle, publish_features, start_service, wait_until
 
 NAME = "serving/state.db"
 
@@ -171,11 +171,12 @@ def test_a_damaged_file_does_not_push_out_sound_copies(stores):
 
 def test_a_copy_is_whole_while_others_write(stores):
     code = (
-        "import sqlite3,sys\n"
+        "import sqlite3,sys,time\n"
         "db=sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n"
         "print('ready', flush=True)\n"
         "n=1000\n"
         "while True:\n"
+        "    time.sleep(0.001)\n"  # one that never pauses may keep a reader waiting for ever
         "    db.execute('BEGIN IMMEDIATE')\n"
         "    for k in range(2): db.execute('INSERT INTO rows VALUES (?, ?)', (n + k, 'pair'))\n"
         "    db.execute('COMMIT'); n += 2\n"
@@ -185,7 +186,9 @@ def test_a_copy_is_whole_while_others_write(stores):
             assert writer.stdout is not None
             writer.stdout.readline()
             for _ in range(5):
-                with closing(sqlite3.connect(copied(stores))) as db:
+                # None as long as the writer has not had its turn since the copy before.
+                made = wait_until(lambda: databases.copy(stores, NAME), 60)
+                with closing(sqlite3.connect(made)) as db:
                     (pairs,) = db.execute("SELECT count(*) FROM rows WHERE number >= 1000").fetchone()
                 assert pairs % 2 == 0
         finally:
