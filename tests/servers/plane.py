@@ -89,7 +89,7 @@ class Plane:
             self.table = msgspec.structs.replace(self.table, generation=generation, models=models, term=term)
             self._publish()
         if wait:
-            wait_until(lambda: self.traffic()["generation"] == generation, 30)
+            wait_until(lambda: self.traffic()["generation"] == generation, 120)
             wait_until(lambda: self.traffic()["lease"] == "held", 30)
 
     def listens(self) -> bool:
