@@ -6,23 +6,19 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 from benchmarks.minutes import FIRST, INSTRUMENTS, LAST
 from benchmarks.range_run import Case, configure
 from benchmarks.ranges import candle_files, kind_of_data
 from benchmarks.report import Figure
+from fx_assets.stack.memory import MemorySampler
 
 SECTION = "backfill"
 PROCESSES = (1, 2)
 _FX = [sys.executable, "-c", "from fx_serving.cli import main; main()"]
-_SAMPLE_S = 2.0
 _MADE = re.compile(r"made ([\d,]+) partitions")
 
 
@@ -38,7 +34,13 @@ def measure() -> Iterator[Figure]:
             taken[processes] = seconds
             name = f"{processes} process{'es' if processes > 1 else ''}"
             yield Figure(SECTION, f"{name}: whole", seconds, "s", f"{how}; {partitions} partitions, events included")
-            yield Figure(SECTION, f"{name}: peak memory", gib, "GiB", "proportional set size of the command's tree")
+            yield Figure(
+                SECTION,
+                f"{name}: peak memory",
+                gib,
+                "GiB",
+                "proportional set size of the command, its processes and this one",
+            )
         yield Figure(SECTION, "one process over two", taken[1] / taken[2], "x", "in one run of this benchmark")
 
 
@@ -48,36 +50,15 @@ def _command(case: Case, processes: int) -> tuple[float, float, str]:
         configure(Path(home), case)
         for symbol, file in case.files.items():
             _fx("import", "--instrument", symbol, "--granularity", case.granularity, file, "--home", home)
-        started, over, peak = time.perf_counter(), threading.Event(), [0.0]
-        child = subprocess.Popen(
-            [*_FX, "backfill", "--processes", str(processes), "--home", home],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        sampler = threading.Thread(target=_sample, args=(child.pid, over, peak), daemon=True)
-        sampler.start()
-        said, _ = child.communicate()
-        seconds = time.perf_counter() - started
-        over.set()
-        sampler.join()
-        if child.returncode or not (made := _MADE.search(said)):
-            raise RuntimeError(f"fx backfill ended with {child.returncode}: {said[-2000:]}")
-        return seconds, peak[0], made[1]
+        started = time.perf_counter()
+        with MemorySampler() as memory:
+            done = _fx("backfill", "--processes", str(processes), "--home", home)
+        return time.perf_counter() - started, memory.peak / 2**30, _MADE.findall(done)[-1]
 
 
-def _fx(*arguments: str) -> None:
+def _fx(*arguments: str) -> str:
+    """What a command said; RuntimeError where it failed."""
     done = subprocess.run([*_FX, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"fx {arguments[0]} failed: {done.stderr[-2000:]}")
-
-
-def _sample(pid: int, over: threading.Event, peak: list[float]) -> None:
-    """Note the largest memory of a process and all below it."""
-    while not over.wait(_SAMPLE_S):
-        total = 0
-        with suppress(psutil.Error):
-            for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
-                with suppress(psutil.Error):
-                    total += process.memory_full_info().pss
-        peak[0] = max(peak[0], total / 2**30)
+    return done.stdout

@@ -41,7 +41,7 @@ def backfill(
         typer.Option(
             min=1,
             max=16,
-            help="How many runs at once, each with 1 to 2 GB. Default: 2 for what takes minutes.",
+            help="How many runs at once, each with 1 to 2 GB. Default: 2 for what takes minutes, where there is room.",
             show_default=False,
         ),
     ] = None,

@@ -34,7 +34,7 @@ from tests.servers.loop import (
 from tests.servers.receivers import Hook
 from tests.servers.serving import Service, launch
 
-pytestmark = [pytest.mark.slow(300), pytest.mark.timeout(5400)]
+pytestmark = [pytest.mark.slow(300), pytest.mark.timeout(3600)]
 
 #: By model the gates that a new version of it meets. Two drift alike, and for one of them no candidate is good enough.
 MODELS = {"calm": "easy", "drifted": "easy", "refused": "impossible", "broken": "easy"}

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+import psutil
 from filelock import FileLock, Timeout
 
 from fx_assets.bronze import reference
@@ -23,7 +24,7 @@ from fx_assets.lineage import Stamp
 from fx_assets.quality.held import Held
 from fx_assets.runs import side_by_side, steps, timings
 from fx_assets.runs.backfill.cut import Range, needs, ranges, spread_out
-from fx_assets.runs.backfill.estimate import Estimate, Estimator
+from fx_assets.runs.backfill.estimate import Estimate, Estimator, processes_for
 from fx_assets.runs.backfill.survey import Survey
 from fx_assets.runs.backfill.work import Work, with_ancestors
 from fx_assets.runs.plan import PlannedRun, RunEvent
@@ -34,9 +35,6 @@ FEATURES = "gold/features"
 ONLINE_SESSIONS = 8  # the newest sessions of FEATURES, which online_features reads
 # In a row. A failed run is followed by a new survey; each that made something leaves fewer to be made, so it ends.
 FRUITLESS_ATTEMPTS = 2
-#: What takes longer is made by two processes where there are two cores: each takes seconds to start, and memory.
-LONG_S = 120.0
-AT_ONCE = 2
 
 Tell = Callable[[RunEvent], None]
 
@@ -163,7 +161,9 @@ class Backfill:
         changes = any(FEATURES in part.tables for part in parts)
         online = serves and (changes or self._online_is_behind())
         estimate = self.estimator.total(parts, online)
-        at_once = self.processes or (min(AT_ONCE, os.cpu_count() or 1) if estimate.seconds > LONG_S else 1)
+        at_once = self.processes or processes_for(
+            estimate.seconds, os.cpu_count() or 1, psutil.virtual_memory().available
+        )
         if at_once > 1:
             sessions = sum(any(row[n] for row in found.due.values()) for n in range(len(found.sessions)))
             parts = spread_out(

@@ -13,6 +13,9 @@ from fx_assets.schemas import build_schemas
 
 RUN_S = 240.0  # what one run should take at most, so that a crash costs no more
 SHORTEST_RUN = 20  # sessions; below that, runs would cost more than they save
+LONG_S = 120.0  # from here on a second process is worth the seconds that it takes to start
+AT_ONCE = 2  # processes at most by themselves: more were not measured
+PROCESS_BYTES = 2 << 30  # of memory, for three instruments of one-minute candles half of it
 _SHARES = 2  # of the sessions for each process: the last ones keep it from waiting for the others
 # Bytes, rounded upwards for `up to` on the screen: of a figure, of a column's part of a footer, and of a file's stamp;
 # a bronze file is compressed.
@@ -28,6 +31,11 @@ class Estimate:
     seconds: float
     size: float
     measured: float
+
+
+def processes_for(seconds: float, cores: int, free: int) -> int:
+    """How many processes a backfill of so many seconds should use on so many cores and bytes of free memory."""
+    return max(1, min(AT_ONCE, cores, free // PROCESS_BYTES)) if seconds > LONG_S else 1
 
 
 class Estimator:

@@ -56,3 +56,8 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
 def files_below(folder: Path) -> dict[str, bytes]:
     """Every file with its content."""
     return {os.path.relpath(p, folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def partitions_below(folder: Path) -> dict[str, bytes]:
+    """Every file, without the temporaries that a killed process leaves to be swept an hour later."""
+    return {path: content for path, content in files_below(folder).items() if not path.endswith(".tmp")}

@@ -15,7 +15,7 @@ import pytest
 from fx_assets.bronze.files import CANDLES, Bronze
 from fx_assets.lake import Lake
 from tests.fx_assets.cli.backfills import bronze_files, flat, planned
-from tests.fx_assets.cli.conftest import files_below
+from tests.fx_assets.cli.conftest import partitions_below
 from tests.fx_assets.small import INSTRUMENTS, changed, write_config
 from tests.servers.platform import ROOT, environment, fx, living
 from tests.servers.serving import wait_until
@@ -126,8 +126,3 @@ def test_a_backfill_that_was_ended_goes_on_where_it_was(tmp_path, uninterrupted,
     assert statuses.count(dg.DagsterRunStatus.FAILURE) <= 1
     for layer in ("silver", "gold"):
         assert partitions_below(home / "lake" / layer) == partitions_below(uninterrupted / "lake" / layer)
-
-
-def partitions_below(folder: Path) -> dict[str, bytes]:
-    """Every file, without the temporaries that a killed process leaves to be swept an hour later."""
-    return {path: content for path, content in files_below(folder).items() if not path.endswith(".tmp")}

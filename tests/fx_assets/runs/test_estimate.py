@@ -1,4 +1,4 @@
-"""The disk estimate of a backfill against real partition files."""
+"""The disk estimate of a backfill against real partition files, and how many processes it is worth."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 
 from fx_assets.configuration import load_configuration
 from fx_assets.partition_file import arrow_table, encode
-from fx_assets.runs.backfill.estimate import Estimator
+from fx_assets.runs.backfill.estimate import LONG_S, PROCESS_BYTES, Estimator, processes_for
 from fx_assets.schemas import UTC_TIME, Column, build_schemas
 
 CONFIGURATION = load_configuration()
@@ -28,3 +28,17 @@ def test_a_full_partition_is_not_larger_than_the_estimate_and_not_much_smaller(t
     size = len(encode(arrow_table({column.name: incompressible(column) for column in columns})))
     estimate = Estimator({}, CONFIGURATION).bytes(table)
     assert 0.6 * estimate < size <= estimate
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cores", "room", "expected"),
+    [
+        (LONG_S, 8, 8, 1),  # its start would take longer than it saves
+        (LONG_S + 1, 8, 8, 2),
+        (LONG_S + 1, 1, 8, 1),
+        (LONG_S + 1, 8, 1.9, 1),
+        (LONG_S + 1, 8, 0, 1),
+    ],
+)
+def test_a_second_process_needs_time_that_it_saves_a_core_and_memory(seconds, cores, room, expected):
+    assert processes_for(seconds, cores, int(room * PROCESS_BYTES)) == expected

@@ -13,7 +13,7 @@ import pytest
 from fx_assets.runs.plan import RunEvent
 from fx_assets.runs.side_by_side import execute
 from fx_assets.runs.start import RunProcess
-from tests.fx_assets.cli.conftest import files_below
+from tests.fx_assets.cli.conftest import partitions_below
 from tests.fx_assets.runs.location import Runs, plan
 from tests.fx_assets.small import INSTRUMENTS, changed, write_config
 from tests.servers.platform import ROOT, environment, fx, living
@@ -104,10 +104,6 @@ def test_two_processes_make_the_very_files_of_one_even_if_they_were_interrupted(
     assert "2 at once" in done.stdout
     assert "nothing to do" in fx("backfill", "--home", two).stdout
     for layer in ("silver", "gold"):
-        assert files_of(two / "lake" / layer) == files_of(one / "lake" / layer)
+        assert partitions_below(two / "lake" / layer) == partitions_below(one / "lake" / layer)
     with dg.DagsterInstance.from_config(str(two / "dagster")) as instance:
         assert {run.status for run in instance.get_runs()} <= {SUCCESS, FAILURE}
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {path: content for path, content in files_below(folder).items() if not path.endswith(".tmp")}
