@@ -25,7 +25,7 @@ from fx_serving.client import databases
 from fx_serving.client.home import Stores
 
 STREAM_REFUSED = 3  # exit code of fx_assets.live.stream, which is too heavy to be imported here
-READY_S = 90.0
+READY_S = 300.0  # a slow or busy machine needs a minute for Dagster alone; one that has ended is noticed at once
 PYTHON = [sys.executable, "-m"]
 
 
