@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -30,6 +31,8 @@ for _name in (
     "DAGSTER_HOME",
     "FX_REDIS_URL",
     "FX_REGISTRY_URL",
+    "FX_STATE_URL",
+    "FX_MLFLOW_URL",
     "MLFLOW_TRACKING_URI",
 ):
     os.environ.pop(_name, None)
@@ -128,6 +131,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marker := item.get_closest_marker("slow"):
             seconds[item.path] = max(seconds.get(item.path, 0), *marker.args, 10)
     items.sort(key=lambda item: -seconds.get(item.path, 0))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Which test process runs what."""
+    from tests.lanes import scheduling
+
+    return scheduling(config, log)
 
 
 def _fail_if_skipped(report: pytest.CollectReport | pytest.TestReport) -> None:
