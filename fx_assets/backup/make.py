@@ -28,7 +28,6 @@ from fx_assets.storage.problems import disk_problem
 from fx_assets.storage.room import check_room
 from fx_serving.client.home import Stores
 
-DUMP = "postgres/fx_serving.dump"
 _AGAIN = 5
 Moved = Callable[[int], None]
 
@@ -70,7 +69,7 @@ def make(
             id=id,
             at=began.isoformat(),
             version=_version(),
-            postgres=any(entry.path == DUMP for entry in entries),
+            postgres=any(entry.path == postgres.SERVICE.file for entry in entries),
             lake=lake.url if lake is not None else None,
             files=tuple(sorted(entries, key=lambda entry: entry.path)),
         )
@@ -99,10 +98,11 @@ class _Copying:
         """Every file, in the order that home.py explains."""
         listing = Listing(self.home, lake=self.lake is None)
         yield from self._copied(listing.first())
-        yield from self._postgres()
+        yield from self._dumped(postgres.SERVICE)
         yield from self._copied(listing.databases())
         with no_changes(Stores(self.home)):
             yield from list(self._copied(listing.registry()))
+            yield from list(self._dumped(postgres.MLFLOW))
         stages = listing.files()
         yield from self._copied(next(stages))
         if self.lake is not None:
@@ -142,14 +142,14 @@ class _Copying:
                     return entry
         raise StoreError(f"{source}: changes all the time. No backup was made. Run it again when nothing writes there.")
 
-    def _postgres(self) -> Iterator[Entry]:
-        address = Stores(self.home).state
-        if not isinstance(address, str) or not postgres.has_schema(address):
+    def _dumped(self, tables: postgres.Tables) -> Iterator[Entry]:
+        address = tables.address
+        if address is None or not postgres.exist(tables, address):
             return
         made = self.scratch / "dump"
-        postgres.dump(address, made)
+        postgres.dump(tables, address, made)
         with made.open("rb") as file:
-            yield self.writer.add_file(DUMP, file, made.stat().st_size, 0o600, 0)
+            yield self.writer.add_file(tables.file, file, made.stat().st_size, 0o600, 0)
         made.unlink()
 
     def _elsewhere(self, lake: Store) -> Iterator[Entry]:

@@ -14,14 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fx_assets.backup import objects, postgres
-from fx_assets.backup.make import DUMP
 from fx_assets.backup.manifest import Entry, Manifest
 from fx_assets.errors import StoreError
 from fx_assets.storage import Store
 from fx_assets.storage.overlapping import overlapping
 from fx_assets.storage.problems import disk_problem
 from fx_serving.client.files import fsync_dir
-from fx_serving.client.home import Stores
 
 _THREADS, _BATCH = 8, 64
 _SPARE = 50_000_000  # bytes beside the files themselves: folders, and what a start writes
@@ -34,7 +32,7 @@ def restore(store: Store, manifest: Manifest, home: Path, moved: Callable[[int],
     """
     home = home.resolve()
     _require_empty(home)
-    address = _address(manifest, home)
+    databases = _databases(manifest)
     home.parent.mkdir(parents=True, exist_ok=True)
     _require_room(home.parent, manifest.bytes)
     made = home.parent / f".{home.name}.restore-{uuid.uuid4().hex[:12]}"
@@ -47,9 +45,10 @@ def restore(store: Store, manifest: Manifest, home: Path, moved: Callable[[int],
             overlapping(_THREADS, lambda file: _fetch(store, file, made), batch)
             moved(sum(file.bytes for file in batch))
         os.sync()
-        if address is not None:
-            postgres.restore(address, made / DUMP)
-            shutil.rmtree((made / DUMP).parent)
+        for tables, address in databases.items():
+            postgres.restore(tables, address, made / tables.file)
+        for folder in {(made / tables.file).parent for tables in databases}:
+            shutil.rmtree(folder)
         try:
             os.replace(made, home)
         except OSError as error:
@@ -101,19 +100,22 @@ def _require_room(folder: Path, needed: int) -> None:
         )
 
 
-def _address(manifest: Manifest, home: Path) -> str | None:
-    """The database that the service's tables go to; None where the backup has them in files."""
-    state = Stores(home).state
-    if isinstance(state, str) == manifest.postgres:
-        if isinstance(state, str):
-            postgres.require_empty(state)
-        return state if isinstance(state, str) else None
-    if manifest.postgres:
-        raise StoreError(
-            "FX_STATE_URL: not set, and the backup holds the service's state as PostgreSQL tables. Set it to an empty "
-            "database that they shall go to."
-        )
-    raise StoreError(
-        "FX_STATE_URL: set, and the backup holds the service's state in SQLite files, which would not be used. "
-        "Unset it."
-    )
+def _databases(manifest: Manifest) -> dict[postgres.Tables, str]:
+    """The empty databases that tables of the backup go to; what it has in files goes to no database."""
+    paths, found = {file.path for file in manifest.files}, {}
+    for tables in postgres.ALL:
+        address, dumped = tables.address, tables.file in paths
+        if address is not None and dumped:
+            postgres.require_empty(tables, address)
+            found[tables] = address
+        elif dumped:
+            raise StoreError(
+                f"{tables.variable}: not set, and the backup holds {tables.what} as PostgreSQL tables. Set it to an "
+                "empty database that they shall go to."
+            )
+        elif address is not None and tables.sqlite in paths:
+            raise StoreError(
+                f"{tables.variable}: set, and the backup holds {tables.what} in SQLite files, which would not be used. "
+                "Unset it."
+            )
+    return found

@@ -84,10 +84,10 @@ def market_lines(configuration: Configuration) -> list[str]:
 
 def models_table(stores: Stores, configuration: Configuration) -> Table:
     """Each model: champion and challenger in the registry, bundles on disk."""
-    from fx_assets.models.registry import CHALLENGER, CHAMPION, open_registry, version_with_alias
+    from fx_assets.models.registry import CHALLENGER, CHAMPION, exists, open_registry, version_with_alias
 
     table = Table("model", "gates", "champion", "newest", "bundles", title="models", title_justify="left")
-    registry = open_registry(stores.home) if (stores.home / "mlflow" / "mlflow.db").exists() else None
+    registry = open_registry(stores.home) if exists(stores.home) else None
     for name, entry in configuration.models.models.items():
         champion = version_with_alias(registry, name, CHAMPION) if registry else None
         newest = version_with_alias(registry, name, CHALLENGER) if registry else None

@@ -21,9 +21,10 @@ import pandas as pd
 
 from fx_assets.errors import StoreError
 from fx_assets.lake import Lake
-from fx_assets.resources.tracking import prepare
+from fx_assets.resources.tracking import VARIABLE, database, database_file, prepare
 from fx_assets.schemas import content_hash
 from fx_serving.client.home import Stores
+from fx_serving.client.state_address import words
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -107,6 +108,10 @@ def answers(home: Path | None = None) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
+        below = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        if database() is not None and isinstance(below, SQLAlchemyError):  # its words name host and account
+            why = words(getattr(below, "orig", None) or below)
+            raise StoreError(f"model registry: {VARIABLE}: {why}. See that the PostgreSQL is there.") from None
         where = f" in {home / 'mlflow'}" if home is not None else ""
         told = str(error).splitlines()[0][:300]
         raise StoreError(
@@ -125,7 +130,7 @@ def open_registry(home: Path) -> MlflowClient:
 
 def exists(home: Path) -> bool:
     """Whether the home has a registry; opening makes one."""
-    return (home / "mlflow" / "mlflow.db").is_file()
+    return database() is not None or database_file(home).is_file()
 
 
 def aliases(client: MlflowClient, model: str) -> dict[str, str]:

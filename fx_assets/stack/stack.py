@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,13 +146,16 @@ class Stack:
         """A process that is started again when it ends, and that nobody waits for."""
         self.helpers.append(Supervised(lambda: self._process(name, module)))
 
-    def _process(self, name: str, module: list[str]) -> Process:
-        return Process(name, [*PYTHON, *module], self.environment, self.home / "logs" / f"{name}.log", ROOT)
+    def _process(self, name: str, module: list[str], more: Mapping[str, str] | None = None) -> Process:
+        variables = {**self.environment, **(more or {})}
+        return Process(name, [*PYTHON, *module], variables, self.home / "logs" / f"{name}.log", ROOT)
 
     def _start_mlflow(self, port: int) -> None:
         from fx_assets.resources.tracking import tracking_uri
 
         folder = self.home / "mlflow"
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-        options = ["--backend-store-uri", tracking_uri(self.home), "--artifacts-destination", str(folder / "artifacts")]
-        self._start("mlflow", ["mlflow", "server", *options, "--host", LOOPBACK, "--port", str(port), "--workers", "1"])
+        # Not on its command line, which everybody on this machine can read: an address may hold a password.
+        variables = {"MLFLOW_BACKEND_STORE_URI": tracking_uri(self.home)}
+        options = ["--artifacts-destination", str(folder / "artifacts"), "--host", LOOPBACK, "--port", str(port)]
+        self.processes.append(self._process("mlflow", ["mlflow", "server", *options, "--workers", "1"], variables))

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from fx_assets.errors import FxError
+from fx_assets.resources import tracking
 from fx_monitoring.configuration.health import Health as Policy
 from fx_monitoring.health.quant import ask_service, judge_service
 from fx_monitoring.health.tiers import Tier, falling, rising, unknown
 from fx_serving.client.home import Stores
 from fx_serving.client.state_address import StateAddressError, connect
 
-REDIS, POSTGRES = "FX_REDIS_URL", "FX_STATE_URL"
+REDIS, POSTGRES, MLFLOW = "FX_REDIS_URL", "FX_STATE_URL", tracking.VARIABLE
 NVIDIA = "nvidia-smi"
 _GPU = ["--query-gpu=index,utilization.gpu,memory.used,memory.total,temperature.gpu", "--format=csv,noheader,nounits"]
 _GPU_S = 10.0
@@ -104,16 +105,30 @@ def judge_postgres() -> Tier | None:
     if not address:
         return None
     try:
-        with closing(connect(address, readonly=True, statement_s=5)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        _asked(address, POSTGRES, "SELECT 1")
     except StateAddressError as error:
         return Tier("postgres", "RED", None, None, str(error), f"Start it, or mend {POSTGRES}.")
     return Tier("postgres", "GREEN", "answers", None, "PostgreSQL answers")
 
 
+def _asked(address: str, variable: str, question: str) -> Any:
+    """The one value that a PostgreSQL answers. Raises StateAddressError."""
+    connected = connect(address, readonly=True, statement_s=5, variable=variable)
+    with closing(connected) as connection, connection.cursor() as cursor:
+        cursor.execute(question)
+        return cursor.fetchone()[0]
+
+
 def judge_mlflow(stores: Stores) -> Tier | None:
     """Whether the database of runs and registered models can be read; no tier before the first training."""
-    path = stores.home / "mlflow" / "mlflow.db"
+    if address := os.environ.get(MLFLOW, "").strip():
+        try:
+            made = _asked(address, MLFLOW, "SELECT to_regclass('public.model_versions') IS NOT NULL")
+            count = _asked(address, MLFLOW, "SELECT count(*) FROM public.model_versions") if made else None
+        except StateAddressError as error:
+            return Tier("mlflow", "RED", None, None, str(error), f"Start it, or mend {MLFLOW}.")
+        return count if count is None else _readable(count)
+    path = tracking.database_file(stores.home)
     if not path.is_file():
         return None
     try:
@@ -121,6 +136,10 @@ def judge_mlflow(stores: Stores) -> Tier | None:
             count = connection.execute("SELECT count(*) FROM model_versions").fetchone()[0]
     except sqlite3.Error as error:
         return Tier("mlflow", "RED", None, None, f"{path.name}: {error}", "Restore mlflow.db from a verified copy.")
+    return _readable(count)
+
+
+def _readable(count: int) -> Tier:
     return Tier("mlflow", "GREEN", float(count), None, f"the registry can be read: {count} versions")
 
 

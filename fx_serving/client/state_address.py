@@ -1,5 +1,5 @@
-"""A connection to the PostgreSQL of an address (FX_STATE_URL), or words: an address may hold a password, so nothing of
-it is repeated."""
+"""A connection to the PostgreSQL of an address (FX_STATE_URL, or another variable), or words: an address may hold a
+password, so nothing of it is repeated."""
 
 from __future__ import annotations
 
@@ -20,18 +20,24 @@ _SESSION = (
 
 
 class StateAddressError(Exception):
-    """The database of FX_STATE_URL cannot be used; the words hold nothing of the address."""
+    """The database of an address cannot be used; the words hold nothing of the address."""
 
 
-def connect(address: str, *, readonly: bool = False, statement_s: float = 30) -> Any:
-    """A psycopg2 connection in autocommit mode, its search path set. Raises StateAddressError."""
+def require_postgres(address: str, variable: str) -> str:
+    """The address as SQLAlchemy takes it. Raises StateAddressError where it is none of a PostgreSQL."""
     if not address.startswith(_SCHEMES) or not _whole(address):
-        raise StateAddressError(f"FX_STATE_URL: is no address of a PostgreSQL; give {_FORM}, or unset it for SQLite")
+        raise StateAddressError(f"{variable}: is no address of a PostgreSQL; give {_FORM}, or unset it for SQLite")
+    return "postgresql+psycopg2://" + address.partition("://")[2]
+
+
+def connect(address: str, *, readonly: bool = False, statement_s: float = 30, variable: str = "FX_STATE_URL") -> Any:
+    """A psycopg2 connection in autocommit mode, its search path set. Raises StateAddressError, naming the variable."""
+    require_postgres(address, variable)
     try:
         import psycopg2
     except ImportError:
         raise StateAddressError(
-            "FX_STATE_URL: names a PostgreSQL, but psycopg2 is not installed; pip install 'fx-platform[postgres]'"
+            f"{variable}: names a PostgreSQL, but psycopg2 is not installed; pip install 'fx-platform[postgres]'"
         ) from None
     try:
         connection = psycopg2.connect(
@@ -49,7 +55,7 @@ def connect(address: str, *, readonly: bool = False, statement_s: float = 30) ->
             cursor.execute(_SESSION % (int(statement_s * 1000), "10min" if readonly else "10s"))
     except (psycopg2.Error, ValueError, UnicodeError) as error:
         raise StateAddressError(
-            f"FX_STATE_URL: {words(error)}; is the PostgreSQL there, and the account right?"
+            f"{variable}: {words(error)}; is the PostgreSQL there, and the account right?"
         ) from None
     return connection
 

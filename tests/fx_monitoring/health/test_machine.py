@@ -55,7 +55,7 @@ def test_a_card_is_told_as_nvidias_tool_tells_it(tmp_path, monkeypatch):
 
 
 def test_what_is_not_in_use_has_no_tier(tmp_path, monkeypatch):
-    for name in (machine.REDIS, machine.POSTGRES):
+    for name in (machine.REDIS, machine.POSTGRES, machine.MLFLOW):
         monkeypatch.delenv(name, raising=False)
     assert machine.judge_redis() is machine.judge_postgres() is machine.judge_mlflow(Stores(tmp_path)) is None
 
@@ -86,7 +86,7 @@ def test_the_registrys_database(tmp_path):
 
 def test_the_asset_writes_what_it_saw(tmp_path, monkeypatch):
     monkeypatch.setenv("FX_SERVING_URL", "http://127.0.0.1:9")
-    for name in (machine.REDIS, machine.POSTGRES):
+    for name in (machine.REDIS, machine.POSTGRES, machine.MLFLOW):
         monkeypatch.delenv(name, raising=False)
     configuration = load_configuration()
     shared = Shared(fx_sessions(configuration), configuration, Stores(tmp_path), Lake(tmp_path / "lake"))
