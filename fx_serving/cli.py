@@ -142,6 +142,20 @@ def feedback(
     show(answer, as_json, "feedback")
 
 
+@app.command("exec", context_settings={"allow_interspersed_args": False})
+def execute(
+    command: Annotated[list[str], typer.Argument(metavar="PROGRAM [ARGUMENT]...", help="A program of the PATH.")],
+) -> None:
+    """Become another program, with the secrets of FX_SECRETS_DIR and FX_SECRETS_COMMAND in its environment.
+
+    For what does not read them itself. Example: fx exec dagster-webserver -w workspace.yaml
+    """
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        fail(f"fx exec: {command[0]}: {error.strerror}. Name a program of the PATH, or the path of one.")
+
+
 def add_installed_commands(target: typer.Typer) -> int:
     """Merge the commands other packages offer; returns how many packages did.
 
@@ -167,7 +181,8 @@ def main() -> None:
     """The console script."""
     # What a command imports stays: looking through it again and again is a sixth of the time until it begins.
     gc.set_threshold(50_000, 20, 50)
-    if not add_installed_commands(app):
+    # What only becomes another program does not wait for commands that nobody asked for.
+    if sys.argv[1:2] != ["exec"] and not add_installed_commands(app):
         app.info.epilog = _NO_PLATFORM
     _read_secrets()
     app(prog_name="fx")

@@ -11,7 +11,7 @@ import pytest
 
 from fx_serving.client import secret_sources
 from fx_serving.client.secret_sources import SecretsError, read_secrets
-from tests.servers.platform import ROOT, environment, fx
+from tests.servers.platform import FX, ROOT, environment, fx
 
 VALUE = "s3cr3t-value-of-nobody"
 
@@ -169,6 +169,24 @@ def test_fx_says_what_is_wrong_and_helps_all_the_same(tmp_path):
     assert done.stderr.startswith("FX_SECRETS_DIR: ")
     assert "Traceback" not in done.stderr
     assert fx("token", "list", "--help", FX_SECRETS_DIR=str(tmp_path / "nowhere")).returncode == 0
+
+
+def test_another_program_has_them_and_takes_the_place_of_fx(tmp_path):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "DESK_KEY").write_text(VALUE)
+    asked = 'test "$DESK_KEY" = "$1" && echo "$$ --version" && exit 3'
+    command = [*FX, "exec", "sh", "-c", asked, "--", VALUE]
+    variables = {**environment(), "FX_SECRETS_DIR": str(folder)}
+    process = subprocess.Popen(command, env=variables, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    said, _ = process.communicate(timeout=300)
+    assert (process.returncode, said) == (3, f"{process.pid} --version\n")
+    done = fx("exec", "no-such-program", "--flag")
+    assert done.returncode == 1
+    assert "fx exec: no-such-program: No such file or directory. Name a program of the PATH" in done.stderr
+    done = fx("exec", "sh", FX_SECRETS_DIR=str(tmp_path / "nowhere"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("FX_SECRETS_DIR: ")
 
 
 @pytest.mark.parametrize("package", ["fx_assets", "fx_monitoring"])
