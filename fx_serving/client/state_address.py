@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 #: All tables of the service lie in this schema: the database may hold other programs' tables too.
 SCHEMA = "fx_serving"
+#: One process at a time makes or changes tables: CREATE IF NOT EXISTS alone is not safe against another.
+LOCK = f"SELECT pg_advisory_xact_lock(hashtext('{SCHEMA}.schema'))"
 _SCHEMES = ("postgresql+psycopg2://", "postgresql://", "postgres://")
 _FORM = "postgresql+psycopg2://user:password@host:5432/database"
 _CONNECT_S = 5

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from fx_serving.client.state_address import LOCK, StateAddressError, connect, words
 from fx_serving.client.state_address import SCHEMA as NAMESPACE
-from fx_serving.client.state_address import StateAddressError, connect, words
 from fx_serving.ingest.tables import SCHEMA, VERSION, Database, DatabaseError, Refused, Run
 
 
@@ -38,7 +38,7 @@ class PostgresDatabase(Database):
                 if cursor.fetchone() == (str(VERSION),):
                     return
             cursor.execute("BEGIN")
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('fx_serving.schema'))")
+            cursor.execute(LOCK)
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
             for statement in SCHEMA:
                 cursor.execute(statement.format(blob="BYTEA"))

@@ -2,6 +2,8 @@
 
 base      the protocol and its errors
 rows      what goes in and comes out
+schema    the tables, and which revision of them a database has
+migrate   from one revision to another, by Alembic: migrations/versions
 sql       what both databases share
 sqlite    one file of the home
 postgres  an address, for several hosts

@@ -8,10 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fx_serving.client.state_address import LOCK, StateAddressError, connect, words
 from fx_serving.client.state_address import SCHEMA as NAMESPACE
-from fx_serving.client.state_address import StateAddressError, connect, words
 from fx_serving.state.base import StateError
-from fx_serving.state.sql import SCHEMA, VERSION, Run, SqlState
+from fx_serving.state.schema import Run
+from fx_serving.state.sql import SqlState
 from fx_serving.state.sqlite import conflict
 
 _UNSURE_S = 10.0
@@ -20,6 +21,7 @@ _UNSURE_S = 10.0
 class PostgresState(SqlState):
     """The database at an address. A lost connection is made again by the next call."""
 
+    kind = "postgresql"
     locking = " FOR UPDATE"
 
     def __init__(self, where: str, head: Path | None = None) -> None:
@@ -54,6 +56,19 @@ class PostgresState(SqlState):
             # Writers follow each other, so that the audit trail has one end and the term cannot change meanwhile.
             run("SELECT value FROM generation WHERE one = 1 FOR UPDATE")
             yield run
+
+    @contextmanager
+    def _making(self) -> Iterator[Run]:
+        try:
+            with self._transaction("BEGIN") as run:
+                run(LOCK)
+                if run(f"SELECT to_regnamespace('{NAMESPACE}') IS NULL")[0][0]:
+                    run(f"CREATE SCHEMA {NAMESPACE}")
+                yield run
+        except StateError as error:
+            raise StateError(
+                f"{error}; the account must be allowed to make the schema {NAMESPACE} and its tables"
+            ) from None
 
     @contextmanager
     def _reading(self) -> Iterator[Run]:
@@ -117,28 +132,3 @@ class PostgresState(SqlState):
 
     def _now(self, run: Run) -> float:
         return float(run("SELECT extract(epoch FROM clock_timestamp())")[0][0])
-
-    def _bring_up_to_date(self) -> None:
-        """Make the tables. One process at a time: CREATE IF NOT EXISTS alone is not safe against another."""
-        import psycopg2
-
-        try:
-            with self._db.cursor() as cursor:
-                cursor.execute("SELECT to_regclass('meta') IS NOT NULL")
-                known = None
-                if cursor.fetchone()[0]:
-                    cursor.execute("SELECT value FROM meta WHERE key = 'schema'")
-                    known = cursor.fetchone()
-                if known and int(known[0]) > VERSION:
-                    raise StateError(f"FX_STATE_URL: was written by a newer version of the platform (form {known[0]})")
-                if known and int(known[0]) == VERSION:
-                    return
-                cursor.execute("BEGIN")
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('fx_serving.schema'))")
-                cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
-                for statement in SCHEMA:
-                    cursor.execute(statement)
-                cursor.execute("COMMIT")
-        except psycopg2.Error as error:
-            remedy = f"the account must be allowed to make the schema {NAMESPACE} and its tables"
-            raise StateError(f"FX_STATE_URL: {words(error)}; {remedy}") from None

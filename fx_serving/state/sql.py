@@ -1,10 +1,10 @@
-"""What the databases share: the tables, and every operation in SQL that both understand. `?` marks a value."""
+"""What the databases share: every operation, in SQL that both understand. `?` marks a value."""
 
 from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 from fx_serving.client import rollout_log
 from fx_serving.client.audit_chain import COLUMNS, AuditVerdict
 from fx_serving.client.rollout_log import RolloutLogError
-from fx_serving.state import chain
+from fx_serving.client.state_address import describe
+from fx_serving.state import chain, schema
 from fx_serving.state.base import CONTROLLER, NotLeader, StateError
 from fx_serving.state.rows import (
     FINISHED,
-    QUEUED,
     AuditRecord,
     Change,
     Deployed,
@@ -28,38 +28,11 @@ from fx_serving.state.rows import (
     moment,
     plain,
 )
+from fx_serving.state.schema import Run
 
-VERSION = 2
 # A lease that ends later than so many times the asker's own was taken before the database's clock was set back. A
 # holder that lives renews it long before; one that is dead must not keep it until the clock has caught up.
 BELIEVED = 10
-#: Runs one statement and gives its rows.
-Run = Callable[..., list[tuple]]
-
-# Times are ISO 8601 text in UTC in both databases, so that a record's hash is the same in both.
-SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS rollouts (id TEXT PRIMARY KEY, model TEXT NOT NULL, version TEXT NOT NULL, "
-    "state TEXT NOT NULL, request_id TEXT UNIQUE, created_at TEXT NOT NULL, finished_at TEXT, body TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS deployed (model TEXT PRIMARY KEY, version TEXT NOT NULL, rollout_id TEXT NOT NULL, "
-    "at TEXT NOT NULL, previous TEXT, previous_until TEXT)",
-    "CREATE TABLE IF NOT EXISTS audit (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL, "
-    "rollout_id TEXT NOT NULL, model TEXT NOT NULL, what TEXT NOT NULL, why TEXT NOT NULL, state TEXT NOT NULL, "
-    "weight DOUBLE PRECISION NOT NULL, detail TEXT NOT NULL, form INTEGER NOT NULL, previous TEXT NOT NULL, "
-    "hash TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, "
-    "hash TEXT NOT NULL, created_at TEXT NOT NULL, revoked_at TEXT, rate_per_s DOUBLE PRECISION)",
-    "CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, term INTEGER NOT NULL, "
-    "expires_at DOUBLE PRECISION NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS generation (one INTEGER PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "INSERT INTO generation VALUES (1, 0) ON CONFLICT DO NOTHING",
-    # At most one running rollout of a model, whatever the code above does.
-    "CREATE UNIQUE INDEX IF NOT EXISTS one_running ON rollouts (model) WHERE state NOT IN "
-    f"({', '.join(repr(state) for state in (QUEUED, *sorted(FINISHED)))})",
-    "CREATE INDEX IF NOT EXISTS rollouts_by_time ON rollouts (created_at)",
-    "CREATE INDEX IF NOT EXISTS audit_by_model ON audit (model, seq)",
-    f"INSERT INTO meta VALUES ('schema', '{VERSION}') ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-)
 _ROLLOUT = "id, model, version, state, request_id, created_at, finished_at, body"
 _DEPLOYED = "model, version, rollout_id, at, previous, previous_until"
 _TOKEN = "id, name, role, hash, created_at, revoked_at, rate_per_s"
@@ -70,6 +43,8 @@ _UNFINISHED = f"state NOT IN ({', '.join(repr(state) for state in sorted(FINISHE
 class SqlState(ABC):
     """Every operation; the databases say how a transaction is made and what time it is."""
 
+    #: Of schema.TABLES.
+    kind: str
     #: Behind a SELECT: the row stays as it is until the transaction ends.
     locking = ""
 
@@ -85,6 +60,10 @@ class SqlState(ABC):
     @abstractmethod
     def _reading(self) -> Any:
         """Context manager: reads of one moment; gives Run. Raises StateError."""
+
+    @abstractmethod
+    def _making(self) -> Any:
+        """Context manager: one transaction in which no other process makes tables; gives Run. Raises StateError."""
 
     @abstractmethod
     def _now(self, run: Run) -> float:
@@ -103,6 +82,26 @@ class SqlState(ABC):
     def _read(self) -> Iterator[Run]:
         with self._lock, self._reading() as run:
             yield run
+
+    def _bring_up_to_date(self) -> None:
+        """Make the tables of an empty database, migrate one of an earlier release; look only where all is well."""
+        newest, list_tables = schema.revisions()[-1], schema.TABLES[self.kind]
+        with self._reading() as run:
+            found = schema.read(run, list_tables)
+        if found == (newest, True):
+            return
+        schema.check(found[0], describe(self.where))
+        if found[0] in (None, newest):
+            with self._making() as run:
+                found = schema.read(run, list_tables)  # another process may have been quicker
+                if found[0] is None:
+                    schema.make(run)
+                elif found == (newest, False):
+                    schema.stamp(run, newest)
+        if found[0] not in (None, newest):
+            from fx_serving.state.migrate import upgrade
+
+            upgrade(self.where)
 
     def commit(self, change: Change, term: int | None) -> int:
         """See StateStore."""

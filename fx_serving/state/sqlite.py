@@ -8,17 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fx_serving.state.base import Conflict, StateError
-from fx_serving.state.sql import SCHEMA, VERSION, Run, SqlState
+from fx_serving.state.schema import Run
+from fx_serving.state.sql import SqlState
 
 _WAIT_S = 10.0
-_MIGRATE = (
-    "ALTER TABLE deployed ADD COLUMN previous TEXT",
-    "ALTER TABLE deployed ADD COLUMN previous_until TEXT",
-    "ALTER TABLE audit ADD COLUMN actor TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE audit ADD COLUMN detail TEXT NOT NULL DEFAULT '{}'",
-    "ALTER TABLE audit ADD COLUMN form INTEGER NOT NULL DEFAULT 1",
-    "DROP INDEX IF EXISTS one_active",
-)
 
 
 class SqliteState(SqlState):
@@ -27,6 +20,8 @@ class SqliteState(SqlState):
     head: where the newest audit record is noted (None: nowhere). clock: instead of the wall clock, for leases.
     durable=False leaves out the fsync of each commit (simulations).
     """
+
+    kind = "sqlite"
 
     def __init__(
         self, where: Path, head: Path | None = None, clock: Callable[[], float] | None = None, durable: bool = True
@@ -46,16 +41,16 @@ class SqliteState(SqlState):
             db = sqlite3.connect(self.where, isolation_level=None, timeout=_WAIT_S, check_same_thread=False)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
-            _bring_up_to_date(db, self.where)
         except (sqlite3.Error, OSError) as error:
             if db is not None:
                 db.close()
             raise self._failed(error) from None
-        except StateError:
-            if db is not None:
-                db.close()
-            raise
         self._db = db
+        try:
+            self._bring_up_to_date()
+        except BaseException:
+            self.close()
+            raise
         return db
 
     def close(self) -> None:
@@ -68,6 +63,8 @@ class SqliteState(SqlState):
     @contextmanager
     def _writing(self) -> Iterator[Run]:
         yield from self._transaction("BEGIN IMMEDIATE")
+
+    _making = _writing
 
     @contextmanager
     def _reading(self) -> Iterator[Run]:
@@ -106,20 +103,3 @@ def conflict(text: str) -> Conflict:
     if "request_id" in text:
         return Conflict("request", "request_id: belongs to another rollout; nothing was written")
     return Conflict("running", "model: another rollout of it is running; nothing was written")
-
-
-def _bring_up_to_date(db: sqlite3.Connection, where: Path | str) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        known = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() if "meta" in names else None
-        if known and int(known[0]) > VERSION:
-            raise StateError(f"{where}: was written by a newer version of the platform (form {known[0]}); use that one")
-        if not known or int(known[0]) < VERSION:
-            for statement in (*(_MIGRATE if "audit" in names else ()), *SCHEMA):
-                db.execute(statement)
-        db.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise

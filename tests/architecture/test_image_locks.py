@@ -22,4 +22,4 @@ def test_an_image_holds_only_versions_that_are_tested(image):
 
 def test_the_serving_image_holds_no_part_of_the_platform():
     names = {name for name, _ in pinned(ROOT / "deploy" / "images" / "serving.lock")}
-    assert not names & {"dagster", "mlflow", "feast", "pandas", "xgboost", "evidently"}
+    assert not names & {"dagster", "mlflow", "feast", "pandas", "xgboost", "evidently", "alembic", "sqlalchemy"}

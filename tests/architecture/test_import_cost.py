@@ -24,7 +24,7 @@ SLOW = {
     "matplotlib",
     "numba",
 }
-NOT_IN_SERVING = SLOW | {"pandas", "dagster", "scipy", "pyarrow", "psycopg2", "redis"}
+NOT_IN_SERVING = SLOW | {"pandas", "dagster", "scipy", "pyarrow", "psycopg2", "redis", "alembic", "sqlalchemy"}
 
 
 #: Imports a module, or with a trailing ".*" every module below a package, and prints what is loaded then.
@@ -33,7 +33,7 @@ import importlib, json, pkgutil, sys
 module = importlib.import_module(sys.argv[1].removesuffix(".*"))
 if sys.argv[1].endswith(".*"):
     for found in pkgutil.walk_packages(module.__path__, module.__name__ + "."):
-        if not found.name.endswith("__main__"):
+        if not found.name.endswith("__main__") and ".migrations." not in found.name:  # scripts that Alembic runs
             importlib.import_module(found.name)
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
