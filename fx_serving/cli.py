@@ -20,6 +20,7 @@ from fx_serving.cli_access import token_app
 from fx_serving.cli_audit import audit_app
 from fx_serving.cli_common import Json, Url, ask, fail, parse_pairs, show
 from fx_serving.cli_rollout import rollout_app, traffic_app
+from fx_serving.cli_state import state_app
 
 _NO_PLATFORM = (
     "The commands of the data platform (bring data in, build features, train, monitor) are not installed: "
@@ -40,6 +41,7 @@ app.add_typer(traffic_app, name="traffic")
 app.add_typer(rollout_app, name="rollout")
 app.add_typer(audit_app, name="audit")
 app.add_typer(token_app, name="token")
+app.add_typer(state_app, name="state")
 app.command("logs")(cli_logs.logs)
 
 

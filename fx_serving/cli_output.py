@@ -267,6 +267,28 @@ def audit_check(found: dict[str, Any]) -> None:
     console.print(f"whole: {found['records']} records, the last {found['hash'][:16]}{end}", highlight=False)
 
 
+def state_status(found: dict[str, Any]) -> None:
+    """Which revision the database of the service has."""
+    if found["revision"] is None:
+        told = f"no tables yet; the service makes them when it starts, as revision {found['newest']}"
+    elif found["pending"]:
+        pending = ", ".join(found["pending"])
+        told = f"revision {found['revision']}; the next start of the service, or fx state upgrade, adds {pending}"
+    else:
+        told = f"revision {found['revision']}, the newest one that this release knows"
+    _said(found["where"], told)
+
+
+def state_moved(found: dict[str, Any]) -> None:
+    """From which revision to which the database went."""
+    if found["before"] == found["after"]:
+        _said(found["where"], f"has revision {found['after']} already; nothing to do")
+        return
+    _said(found["where"], f"revision {found['before']} -> {found['after']}")
+    if found["copy"]:
+        _said("As it was before", found["copy"])
+
+
 def tokens(rows: list[dict[str, Any]]) -> None:
     """Access tokens, the revoked ones included."""
     if not rows:
