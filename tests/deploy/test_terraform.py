@@ -167,14 +167,17 @@ def test_the_workspace_is_that_of_the_checkout_by_other_means():
         assert command[command.index("--module-name") + 1] == location["module_name"]
 
 
-def test_everything_waits_for_dagsters_files():
+def test_dagsters_files_come_first_then_code_servers_then_what_asks_them():
     platform = {name: row for name, row in SERVICES.items() if row["image"] == "${FX_PLATFORM_IMAGE}"}
+    assert SERVICES.keys() - platform.keys() == {"serving"}
+    servers = {name for name, row in platform.items() if "healthcheck" in row}
     for name, row in platform.items():
-        waits = {} if name == "initialise" else {"initialise": {"condition": "service_completed_successfully"}}
-        assert row["depends_on"] == waits
+        waits = {"initialise": "service_completed_successfully"} if name in servers else {}
+        if name in ("webserver", "daemon"):
+            waits = dict.fromkeys(servers, "service_healthy")
+        assert {other: how["condition"] for other, how in row["depends_on"].items()} == waits
         # Which runs are dead is told by host name and process numbers (fx_assets/runs/dead.py).
         assert (row["hostname"], row["pid"]) == ("fx", "host")
-    assert SERVICES.keys() - platform.keys() == {"serving"}
 
 
 def test_systemd_gives_compose_the_time_its_containers_have():
