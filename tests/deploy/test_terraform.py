@@ -1,4 +1,4 @@
-"""deploy/terraform: what can be known without Terraform itself, which no package of Python or Debian carries.
+"""deploy/terraform: what can be known without Terraform itself, which neither Debian nor pip could bring.
 
 The files parse as HCL; every name that is used is declared and the other way round; versions are pinned; files that are
 read exist; no secret is a variable.
