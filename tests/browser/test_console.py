@@ -126,7 +126,7 @@ def waiting(service: Service) -> Iterator[str]:
     """A rollout of version 2 that has passed its first step and waits for an approval; ended afterwards."""
     started = service.client.start_rollout(MODEL, "2", reason="a try")["id"]
     with Traffic(service.url, threads=1, pause_s=0.01):
-        wait_until(lambda: service.client.rollout(started)["awaiting"] == "approval", 30)
+        wait_until(lambda: service.client.rollout(started)["awaiting"] == "approval")
         yield started
     if service.client.rollout(started)["finished_at"] is None:
         service.client.abort_rollout(started)
@@ -166,7 +166,7 @@ def test_a_rollout_is_watched_paused_resumed_approved_and_aborted(service: Servi
         expect(shown.locator("#traffic")).to_contain_text("green 50 %")
         expect(shown.locator(".ladder li", has_text="25 %")).to_contain_text("passed")
         expect(shown.locator(".ladder li[aria-current=step]")).to_contain_text("50 %")
-        wait_until(lambda: len(service.client.series(MODEL)["samples"]) > 10, 30)
+        wait_until(lambda: len(service.client.series(MODEL)["samples"]) > 10)
         shown.locator("#charts details summary").first.click()
         expect(shown.locator("#charts tbody tr", has_text="green").first).to_be_visible()
         shown.locator("#charts details summary").first.click()
@@ -304,7 +304,7 @@ def test_a_finished_rollout_is_rolled_back(service: Service, console: Console):
     shown = console.page
     started = service.client.start_rollout(MODEL, "3", {"steps": [100], "window_s": 0.5})
     with Traffic(service.url, threads=1, pause_s=0.01):
-        done = service.client.wait_rollout(started["id"], 30, poll_s=0.1)
+        done = service.client.wait_rollout(started["id"], 120, poll_s=0.1)
         assert done["state"] == "succeeded", done
         expect(shown.locator("#traffic")).to_contain_text("Version 1 is held ready")
         console.order("rollback", "worse in the afternoon")
@@ -321,8 +321,8 @@ def test_the_page_comes_back_after_its_worker_died(browser: Browser, service: Se
     shown.page.on("request", lambda request: asked.append(request.url))
     before = service.worker_pids()["w0"]
     os.kill(before, 9)
-    wait_until(lambda: service.worker_pids()["w0"] != before, 20)
-    wait_until(lambda: shown.page.wait_for_timeout(50) or any(url.endswith("/console/events") for url in asked), 20)
+    wait_until(lambda: service.worker_pids()["w0"] != before)
+    wait_until(lambda: shown.page.wait_for_timeout(50) or any(url.endswith("/console/events") for url in asked))
     expect(shown.page.locator("#chips .chip").first).to_have_text("live")
     expect(shown.page.locator("#traffic")).to_contain_text("blue 100 %")
     shown.context.close()

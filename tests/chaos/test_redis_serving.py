@@ -72,8 +72,8 @@ def well(server, clients):
         server.start()
     moment = data_now()
     publish(server, moment)
-    wait_until(lambda: all(parse_utc(a["feature_time"]) >= moment for a in ask(clients)), 20)
-    wait_until(lambda: all(state["status"] == "ok" for state in states(clients)), 20)
+    wait_until(lambda: all(parse_utc(a["feature_time"]) >= moment for a in ask(clients)))
+    wait_until(lambda: all(state["status"] == "ok" for state in states(clients)))
 
 
 def pinned(service: Service) -> dict[str, ServingClient]:
@@ -194,8 +194,8 @@ def test_killed_while_publishing_and_predicting(service, server, clients):
             wait_until(lambda b=before: all(len(asking.answers[worker]) > b[worker] + 20 for worker in b))
             server.start(empty=number % 2 == 1)
             moment = data_now()
-            wait_until(lambda m=moment: publisher.newest > m, 20)
-            wait_until(lambda m=moment: all(parse_utc(a["feature_time"]) >= m for a in ask(clients)), 20)
+            wait_until(lambda m=moment: publisher.newest > m)
+            wait_until(lambda m=moment: all(parse_utc(a["feature_time"]) >= m for a in ask(clients)))
     assert asking.failures == []
     assert publisher.refused, "the lagging publisher was never refused: this test shows nothing"
     for answers in asking.answers.values():
@@ -272,7 +272,7 @@ def test_no_request_waits_for_a_hung_redis(server, clients):
     server.pause()
     slowest = 0.0
     try:
-        wait_until(lambda: all_say(clients, "does not answer in time"), 20)
+        wait_until(lambda: all_say(clients, "does not answer in time"))
         for number in range(200):
             started = time.monotonic()
             clients[number % 2].predict("GBP_USD")
@@ -310,7 +310,7 @@ def test_a_server_that_is_no_redis(server, clients):
     for answer in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n$1\r\na\r\n"):
         server.stop()
         with NotRedis(answer, server.port) as other:
-            wait_until(lambda o=other: o.heard > 4, 20)
+            wait_until(lambda o=other: o.heard > 4)
             assert all_say(clients, "what was read last is served up to its age limit")
             assert {a["feature_time"] for a in ask(clients)} == {before}
         server.start()

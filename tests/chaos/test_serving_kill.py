@@ -52,7 +52,7 @@ def blue(service: Service) -> str:
 def in_canary(service: Service, traffic: Traffic, version: str) -> str:
     """Start a rollout and wait until the candidate answers; returns its id."""
     rollout = service.client.start_rollout("move_60m", version)
-    wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[-20:]), 20)
+    wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[-20:]))
     return rollout["id"]
 
 
@@ -67,7 +67,7 @@ def test_worker_killed(service, candidate):
         before, killed_at = service.worker_pids(), time.monotonic()
         kill(before["w0"])
         wait_until(lambda: service.worker_pids().get("w0") not in (None, before["w0"]))
-        done = service.client.wait_rollout(id, 30, poll_s=0.1)
+        done = service.client.wait_rollout(id, 120, poll_s=0.1)
         answered = len(traffic.answers)
         wait_until(lambda: len(traffic.answers) > answered + 50)
     assert traffic.failures == []
@@ -85,7 +85,7 @@ def test_controller_killed(service, candidate):
         id = in_canary(service, traffic, candidate)
         before = service.controller_pid()
         kill(before)
-        done = service.client.wait_rollout(id, 30, poll_s=0.1)
+        done = service.client.wait_rollout(id, 120, poll_s=0.1)
     assert service.controller_pid() != before
     assert traffic.failures == []
     assert done["state"] == "succeeded", done
@@ -100,7 +100,7 @@ def test_controller_killed_and_the_bundle_gone_when_it_is_back(service, candidat
         id = in_canary(service, traffic, candidate)
         kill(service.controller_pid())
         folder.rename(folder.with_name(f"{candidate}-gone"))
-        done = service.client.wait_rollout(id, 30, poll_s=0.1)
+        done = service.client.wait_rollout(id, 120, poll_s=0.1)
         wait_until(lambda: traffic.versions(len(traffic.answers) - 20) == {deployed})
     assert traffic.failures == []
     assert done["state"] == "rolled_back", done
@@ -112,7 +112,7 @@ def test_sidecars_killed_again_and_again_roll_the_candidate_back(service, candid
     with Traffic(service.url) as traffic:
         rollout = service.client.start_rollout("move_60m", candidate, {"window_s": 30})
         # Killed while it is tested, it fails without ever having had traffic; here it has some.
-        wait_until(lambda: service.client.rollout(rollout["id"])["state"] == "canary", 20)
+        wait_until(lambda: service.client.rollout(rollout["id"])["state"] == "canary")
         state = ""
         while state not in FINISHED:
             for pid in service.sidecar_pids():
@@ -131,15 +131,15 @@ def test_sidecars_killed_again_and_again_roll_the_candidate_back(service, candid
 def test_one_dead_sidecar_is_replaced_and_costs_no_answer(service, candidate):
     with Traffic(service.url) as traffic:
         rollout = service.client.start_rollout("move_60m", candidate, {"window_s": 60, "max_error_rate": None})
-        wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[-20:]), 20)
+        wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[-20:]))
         pids = service.sidecar_pids()
         assert len(pids) == 2
         for pid in pids:
             kill(pid)
         # Not among the first answers after it: those fell back.
-        wait_until(lambda: any(a["fell_back"] for a in traffic.answers), 10)
+        wait_until(lambda: any(a["fell_back"] for a in traffic.answers))
         seen = len(traffic.answers)
-        wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[seen:]), 10)
+        wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[seen:]))
         service.client.abort_rollout(rollout["id"])
     assert traffic.failures == []
 
@@ -147,15 +147,15 @@ def test_one_dead_sidecar_is_replaced_and_costs_no_answer(service, candidate):
 def test_a_hanging_sidecar_misses_its_deadline_and_is_replaced(service, candidate):
     with Traffic(service.url) as traffic:
         rollout = service.client.start_rollout("move_60m", candidate, {"window_s": 60, "max_error_rate": None})
-        wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[-20:]), 20)
+        wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[-20:]))
         pids = service.sidecar_pids()
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        wait_until(lambda: any(a["fell_back"] for a in traffic.answers), 10)
+        wait_until(lambda: any(a["fell_back"] for a in traffic.answers))
         # Both connections may be with one worker; the other's sidecar is then not asked, and not missed.
-        wait_until(lambda: set(service.sidecar_pids()) - set(pids), 15)
+        wait_until(lambda: set(service.sidecar_pids()) - set(pids))
         seen = len(traffic.answers)
-        wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[seen:]), 10)
+        wait_until(lambda: any(a["slot"] == "green" for a in traffic.answers[seen:]))
         service.client.abort_rollout(rollout["id"])
     assert traffic.failures == []
 
@@ -165,18 +165,18 @@ def test_the_canary_weight_is_a_lease(service, candidate):
     deployed = blue(service)
     with Traffic(service.url) as traffic:
         rollout = service.client.start_rollout("move_60m", candidate, {"window_s": 60, "steps": [100]})
-        wait_until(lambda: traffic.answers and traffic.answers[-1]["slot"] == "green", 20)
+        wait_until(lambda: traffic.answers and traffic.answers[-1]["slot"] == "green")
         pid = service.controller_pid()
         os.kill(pid, signal.SIGSTOP)
         try:
-            wait_until(lambda: {a["slot"] for a in traffic.answers[-20:]} == {"blue"}, 10)
+            wait_until(lambda: {a["slot"] for a in traffic.answers[-20:]} == {"blue"})
             wait_until(lambda: service.client.traffic()["lease"] == "lost")
             state = service.client.health()["components"]["controller"]
             assert state["status"] == "degraded"
             assert "predictions go on" in state["reason"]
         finally:
             os.kill(pid, signal.SIGCONT)
-        wait_until(lambda: {a["slot"] for a in traffic.answers[-20:]} == {"green"}, 10)
+        wait_until(lambda: {a["slot"] for a in traffic.answers[-20:]} == {"green"})
         service.client.abort_rollout(rollout["id"])
     assert traffic.failures == []
     assert {(a["slot"], a["model_version"]) for a in traffic.answers} == {("blue", deployed), ("green", candidate)}
@@ -190,13 +190,13 @@ def test_whole_service_killed_in_mid_rollout_and_started_again(tmp_path):
             id = in_canary(first, traffic, make_bundle(first.stores, "2"))
         pids = [*first.worker_pids().values(), first.controller_pid()]
         kill(first.process.pid)
-        first.process.wait(20)
+        first.process.wait(120)
         # Killed: the children notice that their parent is gone.
-        wait_until(lambda: not any(alive(pid) for pid in pids), 20)
+        wait_until(lambda: not any(alive(pid) for pid in pids))
     finally:
         first.stop()
     with start_service(tmp_path, workers=1, policy=POLICY) as second, Traffic(second.url) as traffic:
-        done = second.client.wait_rollout(id, 30, poll_s=0.1)
+        done = second.client.wait_rollout(id, 120, poll_s=0.1)
         assert done["state"] == "succeeded", done
         assert done["steps"][0]["outcome"] == "interrupted"
         assert second.client.predict("GBP_USD")["model_version"] == "2"

@@ -196,7 +196,7 @@ def test_a_home_that_this_user_may_not_write_to_is_told(tmp_path: Path, program:
     for command in (("practice",), ("up",), ("backfill", "--tables", "silver/candles")):
         ports = ["--port", str(free_port())] if command == ("practice",) else []
         called = [*plain, sys.executable, "-m", "fx_serving.cli", *command, *ports, "--home", str(home)]
-        done = subprocess.run(called, env=environment, cwd="/", capture_output=True, text=True, timeout=120)
+        done = subprocess.run(called, env=environment, cwd="/", capture_output=True, text=True, timeout=240)
         assert (done.returncode, "permission is denied" in done.stderr) == (1, True), done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
         assert list(home.iterdir()) == []

@@ -109,7 +109,7 @@ class Duty:
             return result.exit_code, result.output
         variables = {**os.environ, **self.environment}
         command = ["bash", "-c", line]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=240, check=False)
         return done.returncode, done.stdout + done.stderr
 
 

@@ -88,9 +88,9 @@ class Watched:
     def finish(self, platform: Platform) -> None:
         """What the platform says of itself at the end."""
         self.runs = live_runs(platform)
-        predicted = fx("predict", "GBP_USD", timeout_s=60, **platform.environment)
+        predicted = fx("predict", "GBP_USD", timeout_s=400, **platform.environment)
         self.answer = predicted.stdout + predicted.stderr
-        self.status = fx("status", "--home", platform.home, timeout_s=120).stdout
+        self.status = fx("status", "--home", platform.home).stdout
 
     def reasons(self) -> set[str]:
         return {run["fx/live_reason"] for run in self.runs}
@@ -120,13 +120,13 @@ def practice(home: Path) -> Iterator[None]:
         child = subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
         try:
             address = home / "practice.json"
-            wait_until(lambda: address.exists() or child.poll() is not None, 60)
+            wait_until(lambda: address.exists() or child.poll() is not None)
             assert child.poll() is None, log.read_text()
             patch.setenv("FX_CLOCK", msgspec.json.decode(address.read_bytes())["clock"])
             yield
         finally:
             child.send_signal(signal.SIGTERM)
-            child.wait(30)
+            child.wait(120)
 
 
 def kill_at_work(platform: Platform) -> str:

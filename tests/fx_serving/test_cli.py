@@ -27,7 +27,7 @@ def start_fx(home, *arguments: str, **environment: str) -> subprocess.Popen:
 
 def fx(home, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     started = start_fx(home, *arguments, **environment)
-    out, err = started.communicate(timeout=60)
+    out, err = started.communicate(timeout=120)
     return subprocess.CompletedProcess(started.args, started.returncode, out, err)
 
 
@@ -126,7 +126,7 @@ def test_a_rollout_is_steered_from_the_terminal(service):
     assert "waits for no approval" in done.stderr
     watching = start_fx(service.home, "rollout", "watch", id)
     assert fx(service.home, "rollout", "promote", "--reason", "good").returncode == 0
-    out, err = watching.communicate(timeout=60)
+    out, err = watching.communicate(timeout=120)
     assert watching.returncode == 0, err
     assert "promoted: good" in out
     done = fx(service.home, "rollout", "rollback", "--model", "move_60m", "--reason", "it was not")

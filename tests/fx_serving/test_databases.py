@@ -187,7 +187,7 @@ def test_a_copy_is_whole_while_others_write(stores):
             writer.stdout.readline()
             for _ in range(5):
                 # None as long as the writer has not had its turn since the copy before.
-                made = wait_until(lambda: databases.copy(stores, NAME), 60)
+                made = wait_until(lambda: databases.copy(stores, NAME))
                 with closing(sqlite3.connect(made)) as db:
                     (pairs,) = db.execute("SELECT count(*) FROM rows WHERE number >= 1000").fetchone()
                 assert pairs % 2 == 0

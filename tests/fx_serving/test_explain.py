@@ -19,7 +19,7 @@ from tests.servers.serving import make_bundle, wait_until
 def explained(plane: Plane, **question: Any) -> dict[str, Any]:
     """An explained answer: the first ones may be too early for the helper process."""
     asked = lambda: plane.predict(path="/predict?explain=true", **question)  # noqa: E731
-    return wait_until(lambda: (answer := asked())["explanation"] and answer, 60)
+    return wait_until(lambda: (answer := asked())["explanation"] and answer)
 
 
 def test_the_contributions_add_up_to_the_score(plane):

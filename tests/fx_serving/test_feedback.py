@@ -240,7 +240,7 @@ def test_two_workers_record_feedback_for_the_same_question(stores, trained):
             return httpx.post(f"{service.url}/predict", json={"instrument": instrument, "request_id": "same"})
 
         assert asked("GBP_USD").status_code == 200
-        wait_until(lambda: asked("EUR_USD").status_code == 200, 20)
+        wait_until(lambda: asked("EUR_USD").status_code == 200)
         body = {"prediction_id": "same", "realized_direction": 1}
         answers = [httpx.post(f"{service.url}/feedback", json=body).json() for _ in range(20)]
         assert len({answer["feedback_id"] for answer in answers}) == 1

@@ -64,7 +64,7 @@ def test_everything_is_kept_there_and_an_outage_costs_no_answer(service, server)
                 find(stores.predictions, before["prediction_id"])
         finally:
             server.start()
-        wait_until(lambda: {a["prediction_id"] for a in list(traffic.answers)[: asked + 50]} <= ingested(service), 60)
+        wait_until(lambda: {a["prediction_id"] for a in list(traffic.answers)[: asked + 50]} <= ingested(service))
     assert not traffic.failures
     assert all(answer["slot"] == "blue" for answer in traffic.answers)
 
@@ -76,7 +76,7 @@ def test_everything_is_kept_there_and_an_outage_costs_no_answer(service, server)
     verdict = rollout_log.verify_audit(stores.state, read_head(stores.audit_head))
     assert (verdict.whole, verdict.head_checked) == (True, True), verdict
     ids = {answer["prediction_id"] for answer in traffic.answers + canaries.answers} | {before["prediction_id"]}
-    wait_until(lambda: ids <= ingested(service), 60)
+    wait_until(lambda: ids <= ingested(service))
     logged = [record.prediction_id for record in read_predictions(stores.predictions)]
     assert len(logged) == len(set(logged))
     assert told["feedback_id"] in {record.feedback_id for record in read_feedback(stores.predictions)}

@@ -279,7 +279,7 @@ class TestChoice:
     def test_fx_serve_says_what_is_missing(self, stores):
         configure(stores, "feature_blobs: redis")
         command = [sys.executable, "-m", "fx_serving.cli", "serve", "--home", str(stores.home), "--port", "0"]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
         assert ended.returncode == 1
         assert "FX_REDIS_URL" in ended.stderr
 

@@ -29,7 +29,7 @@ def in_canary(service, ask, version, **more):
     make_bundle(service.stores, version)
     body = {"model": "move_60m", "version": version, "policy": SLOW, **more}
     id = ask("POST", "/rollouts", body, 202)["id"]
-    wait_until(lambda: ask("GET", f"/rollouts/{id}")["state"] == "canary", 30)
+    wait_until(lambda: ask("GET", f"/rollouts/{id}")["state"] == "canary")
     return id
 
 
@@ -51,7 +51,7 @@ def test_pause_traffic_approve_promote_and_back_again_in_a_moment(service, ask):
         assert ask("POST", f"{path}/resume")["weight"] == 20
         wait_until(lambda: green_weight(ask) == 20)
         assert ask("POST", f"{path}/promote", {"reason": "sure"})["state"] == "finalizing"
-        wait_until(lambda: ask("GET", path)["state"] == "succeeded", 30)
+        wait_until(lambda: ask("GET", path)["state"] == "succeeded")
         wait_until(lambda: traffic.answers[-1]["model_version"] == "levers")
         assert ask("GET", "/traffic")["models"]["move_60m"]["standby"]["version"] == "1"
         back = ask("POST", "/models/move_60m/rollback", {"reason": "worse"})
@@ -75,9 +75,9 @@ def test_a_step_waits_for_its_approval(service, ask):
     with Traffic(service.url) as traffic:
         body = {"model": "move_60m", "version": "approved", "policy": policy}
         id = ask("POST", "/rollouts", body, 202)["id"]
-        wait_until(lambda: ask("GET", f"/rollouts/{id}")["awaiting"] == "approval", 30)
+        wait_until(lambda: ask("GET", f"/rollouts/{id}")["awaiting"] == "approval")
         assert ask("POST", f"/rollouts/{id}/approve", {"reason": "seen"})["awaiting"] is None
-        wait_until(lambda: ask("GET", f"/rollouts/{id}")["state"] == "succeeded", 30)
+        wait_until(lambda: ask("GET", f"/rollouts/{id}")["state"] == "succeeded")
         ask("POST", f"/rollouts/{id}/rollback", {"reason": "test over"})
         wait_until(lambda: traffic.answers[-1]["model_version"] == "1")
     assert traffic.failures == []
@@ -102,7 +102,7 @@ def test_a_dry_run_scores_unseen_and_sends_nobody(service, ask):
     with Traffic(service.url) as traffic:
         body = {"model": "move_60m", "version": "unseen", "dry_run": True}
         id = ask("POST", "/rollouts", body, 202)["id"]
-        wait_until(lambda: ask("GET", f"/rollouts/{id}")["state"] == "concluded", 30)
+        wait_until(lambda: ask("GET", f"/rollouts/{id}")["state"] == "concluded")
     done = ask("GET", f"/rollouts/{id}")
     assert done["verdict"]["winner"] == "green", done
     assert done["steps"][0]["requests"] >= 5
@@ -154,7 +154,7 @@ def test_a_newer_candidate_ends_the_running_one(service, ask):
     second = ask("POST", "/rollouts", body, 202)["id"]
     ended = ask("GET", f"/rollouts/{first}")
     assert (ended["state"], ended["superseded_by"]) == ("superseded", second)
-    wait_until(lambda: ask("GET", f"/rollouts/{second}")["state"] == "canary", 30)
+    wait_until(lambda: ask("GET", f"/rollouts/{second}")["state"] == "canary")
     started = time.monotonic()
     ask("POST", f"/rollouts/{second}/abort", {"reason": "test over"})
     wait_until(lambda: ask("GET", "/traffic")["models"]["move_60m"]["green"] is None)

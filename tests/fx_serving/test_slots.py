@@ -139,7 +139,7 @@ def test_without_a_lease_everything_is_blue(plane):
     rolled(plane, shadow=True)
     plane.hold_lease.clear()
     try:
-        wait_until(lambda: plane.traffic()["lease"] == "lost", 10)
+        wait_until(lambda: plane.traffic()["lease"] == "lost")
         counted = plane.evidence("move_60m", "1", "control").requests
         assert {plane.predict()["slot"] for _ in range(10)} == {"blue"}
         assert plane.traffic()["models"]["move_60m"]["green"]["weight"] == 0

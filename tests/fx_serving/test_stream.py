@@ -80,7 +80,7 @@ def test_more_streams_than_allowed_are_refused(tmp_path):
         assert (second.status_code, second.headers["retry-after"]) == (429, "1")
         # A worker that ends does not wait for its streams.
         plane.process.terminate()
-        wait_until(lambda: plane.process.poll() is not None, 20)
+        wait_until(lambda: plane.process.poll() is not None)
 
 
 def test_a_slow_reader_loses_events_and_is_told(plane):

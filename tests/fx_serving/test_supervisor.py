@@ -28,7 +28,7 @@ def serve(home, *arguments: str, **environment: str) -> subprocess.CompletedProc
     variables = {k: v for k, v in os.environ.items() if not k.startswith("FX_")}
     variables |= {"FX_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "400", **environment}
     command = [sys.executable, "-m", "fx_serving.cli", "serve", *arguments]
-    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_a_port_in_use_names_its_holder(tmp_path):
@@ -89,12 +89,12 @@ def test_tokens_of_a_running_service_and_no_secret_anywhere(tmp_path):
         desk = token(tmp_path, "create", "desk", "--role", "predict", "--rate", "1000")
         secrets.append(desk)
         with ServingClient(service.url, token=desk) as client:
-            wait_until(lambda: attempt(lambda: client.predict("GBP_USD")) == 200, 5)
+            wait_until(lambda: attempt(lambda: client.predict("GBP_USD")) == 200)
             assert attempt(client.traffic) == 403
             assert attempt(lambda: client.start_rollout("move_60m", "1")) == 403
             token(tmp_path, "revoke", "desk")
             revoked_at = time.monotonic()
-            wait_until(lambda: {attempt(lambda: client.predict("GBP_USD")) for _ in range(8)} == {401}, 5)
+            wait_until(lambda: {attempt(lambda: client.predict("GBP_USD")) for _ in range(8)} == {401})
             assert time.monotonic() - revoked_at < 4, "two seconds, and as much again for a busy machine"
         key = stores.internal_key.read_text()
         secrets.append(key)
@@ -116,7 +116,7 @@ def token(home, *words: str) -> str:
     """What `fx token` prints."""
     command = [sys.executable, "-m", "fx_serving.cli", "token", *words, "--home", str(home)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=True)
     return done.stdout.strip()
 
 
@@ -159,7 +159,7 @@ def test_a_reload_replaces_one_worker_at_a_time_and_costs_no_answer(tmp_path):
                 seen.append(set(now.values()) & set(before.values()))
                 return len(now) == 2 and not seen[-1]
 
-            wait_until(replaced, 30)
+            wait_until(replaced)
             answered = len(traffic.answers)
             wait_until(lambda: len(traffic.answers) > answered + 50)
         assert traffic.failures == []
@@ -256,7 +256,7 @@ def test_closing_the_terminal_ends_the_service(tmp_path):
     if pid == 0:
         os.execve(sys.executable, [sys.executable, "-m", "fx_serving.cli", "serve"], environment)
     try:
-        wait_until(lambda: stores.address.exists() and list(stores.workers.glob("*.json")), 30)
+        wait_until(lambda: stores.address.exists() and list(stores.workers.glob("*.json")))
         (status_file,) = stores.workers.glob("*.json")
         worker = json.loads(status_file.read_text())["pid"]
     finally:
@@ -289,10 +289,10 @@ def test_a_service_with_tls_rolls_out_and_answers(tmp_path, monkeypatch):
         service.deploy("1")
         started = service.client.start_rollout("move_60m", "2", {"steps": [100], "window_s": 0.3, "min_requests": 1})
         # Past the checks of the port.
-        wait_until(lambda: service.client.rollout(started["id"])["state"] == "baking", 30)
+        wait_until(lambda: service.client.rollout(started["id"])["state"] == "baking")
         service.client.abort_rollout(started["id"])
         # The workers look at their table fifty times a second.
-        wait_until(lambda: service.client.predict("GBP_USD")["model_version"] == "1", 5)
+        wait_until(lambda: service.client.predict("GBP_USD")["model_version"] == "1")
 
 
 def test_stopping_leaves_no_process_and_no_address(tmp_path):

@@ -70,7 +70,7 @@ def run(service, collector):
         tracing.stop()
         assert result.success
     (started,) = service.client.rollouts()
-    done = service.client.wait_rollout(started["id"], 30, poll_s=0.1)
+    done = service.client.wait_rollout(started["id"], 120, poll_s=0.1)
     assert done["state"] == "succeeded", done
     return result.run_id, done["id"]
 

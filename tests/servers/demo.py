@@ -110,15 +110,15 @@ def _run(home: Path) -> Demo:
     )
     memory = None
     try:
-        memory = wait_until(lambda: process.poll() is not None or in_memory(home), 60)
+        memory = wait_until(lambda: process.poll() is not None or in_memory(home))
         output, _ = process.communicate(timeout=DEMO_S)
     except (subprocess.TimeoutExpired, AssertionError) as error:  # one failed demo for all tests, not one for each
         process.terminate()
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
         output += f"\n{error}"
     except BaseException:  # Ctrl-C, or the time limit of the test
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
         raise
     seconds = time.monotonic() - started
     left = [f"{p.pid} {command_of(p)[:120]}" for p in processes_of(home)]

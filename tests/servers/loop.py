@@ -263,7 +263,7 @@ def daemon(home: Path, environment: Mapping[str, str]) -> Iterator[Loop]:
             yield Loop(home, process, instance)
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(120)
             for left in processes_of(home):  # runs that were under way, and the servers of their code
                 with contextlib.suppress(psutil.Error):
                     if "fx_serving" not in command_of(left):

@@ -78,7 +78,7 @@ class Server:
     def stop(self) -> None:
         self._server.should_exit = True
         self._server.force_exit = True
-        self._thread.join(10)
+        self._thread.join(60)
 
     def connect(self, context: ssl.SSLContext | None = None) -> socket.socket:
         """A raw connection."""

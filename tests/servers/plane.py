@@ -90,7 +90,7 @@ class Plane:
             self._publish()
         if wait:
             wait_until(lambda: self.traffic()["generation"] == generation, 120)
-            wait_until(lambda: self.traffic()["lease"] == "held", 30)
+            wait_until(lambda: self.traffic()["lease"] == "held")
 
     def listens(self) -> bool:
         """Whether the worker answers; AssertionError with its log where it has ended."""
@@ -117,7 +117,7 @@ class Plane:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(30)
+            return self.process.wait(120)
         finally:
             self._listening.close()
 
@@ -129,7 +129,7 @@ def start_plane(
     """A worker, stopped at the end."""
     plane = Plane(home, settings or {}, environment or {})
     try:
-        wait_until(plane.listens, 30)
+        wait_until(plane.listens)
         yield plane
     finally:
         plane.stop()

@@ -108,7 +108,7 @@ class Platform:
             below = []
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(90)
+        code = self.process.wait(120)
         _, left = psutil.wait_procs(below, timeout=30)
         left = living(left)
         for process in left:
@@ -121,7 +121,7 @@ class Platform:
         for process in (*reversed(descendants(self.process.pid)), psutil.Process(self.process.pid)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.process.wait(30)
+        self.process.wait(120)
 
 
 @contextlib.contextmanager
@@ -153,6 +153,6 @@ def start_platform(home: Path, *options: str, timeout_s: float = 400) -> Iterato
         yield platform
     finally:
         platform.stop()
-        reader.join(10)
+        reader.join(60)
         assert process.stdout is not None
         process.stdout.close()

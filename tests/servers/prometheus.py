@@ -92,7 +92,7 @@ class _Server:
             assert self.process.poll() is None, (self.folder / f"{self.name}.log").read_text()
             return httpx.get(f"{self.url}/-/ready", timeout=2, trust_env=False).is_success
 
-        wait_until(ready, 30)
+        wait_until(ready)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -106,7 +106,7 @@ class _Server:
         if self.process is not None:
             if self.process.poll() is None:
                 self.process.send_signal(number)
-            self.process.wait(20)
+            self.process.wait(120)
             self.process = None
 
 

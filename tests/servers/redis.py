@@ -95,7 +95,7 @@ class RedisServer:
         if self.process.poll() is None:
             self.process.send_signal(number)
             self.process.send_signal(signal.SIGCONT)
-        self.process.wait(20)
+        self.process.wait(120)
         self.process = None
 
     def __enter__(self) -> RedisServer:
@@ -137,4 +137,4 @@ class NotRedis:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(60)

@@ -64,7 +64,7 @@ class Service:
     def stores(self) -> Stores:
         return Stores(self.home)
 
-    def deploy(self, version: str, model: str = "move_60m", timeout_s: float = 30) -> dict[str, Any]:
+    def deploy(self, version: str, model: str = "move_60m", timeout_s: float = 120) -> dict[str, Any]:
         """Roll a version out to its end; asserts that it succeeded."""
         started = self.client.start_rollout(model, version)
         done = self.client.wait_rollout(started["id"], timeout_s, poll_s=0.1)
@@ -86,13 +86,14 @@ class Service:
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
-def wait_until(check: Callable[[], Any], timeout_s: float = 10.0, every_s: float = 0.02) -> Any:
+def wait_until(check: Callable[[], Any], timeout_s: float = 120.0, every_s: float = 0.02) -> Any:
     """The first truthy result of check(); AssertionError after timeout_s.
 
-    Errors of the service count as not yet.
+    Errors of the service count as not yet. The time is for what hangs: a test that states how fast something is
+    measures it.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -135,13 +136,13 @@ def launch(
         return found["url"] if found["pid"] == process.pid and found["controller_url"] else None
 
     try:
-        url = wait_until(address, 20)
+        url = wait_until(address)
         client = ServingClient(url, token=variables.get("FX_SERVING_TOKEN"))
-        wait_until(lambda: len(list((home / "serving" / "workers").glob("*.json"))) == workers, 20)
-        wait_until(lambda: client.health()["components"]["controller"]["status"] == "ok", 20)
+        wait_until(lambda: len(list((home / "serving" / "workers").glob("*.json"))) == workers)
+        wait_until(lambda: client.health()["components"]["controller"]["status"] == "ok")
     except BaseException:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
         raise
     return Service(home, process, url, client, variables)
 

@@ -135,13 +135,13 @@ def serve_tws(tws: Tws) -> Iterator[Tws]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    if not ready.wait(10):
+    if not ready.wait(120):
         raise RuntimeError("the test server did not start")
     try:
         yield tws
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(5)
+        thread.join(60)
 
 
 async def _receive(reader: asyncio.StreamReader) -> str:

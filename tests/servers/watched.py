@@ -43,7 +43,7 @@ from tests.servers.prometheus import Alertmanager, Pace, Prometheus, Receiver
 from tests.servers.redis import RedisServer, free_port
 from tests.servers.serving import Service, feature_blobs, launch, make_bundle, wait_until
 
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 STOP_S = 60.0
 # A minute of the shipped rules and routes is a second. Scrapes may take as long as a busy machine needs.
 PACE = Pace(faster=60, scrape_s=2)

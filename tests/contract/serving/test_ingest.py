@@ -205,7 +205,7 @@ def test_every_record_once_whatever_is_killed_when(stores):
             assert writer.stdout is not None
             said = writer.stdout.readline()
             before = _ingested(stores)
-            wait_until(lambda before=before: _ingested(stores) > before, 30)
+            wait_until(lambda before=before: _ingested(stores) > before)
             time.sleep(chance.uniform(0, 0.05))
             for process in chance.sample([writer, ingester], 2):
                 process.send_signal(signal.SIGKILL)

@@ -63,7 +63,7 @@ def ended(service: Service, version: str) -> dict[str, Any]:
         found = [r for r in service.client.rollouts() if r["version"] == version]
         return found[0] if found and found[0]["finished_at"] else None
 
-    return wait_until(find, 30)
+    return wait_until(find)
 
 
 def test_the_asset_asks_and_the_sensor_reports_the_end_once(platform, service, monkeypatch):
@@ -185,7 +185,7 @@ def test_a_version_that_is_taken_back_after_it_succeeded_is_reported_again(platf
     for version in ("50", "51"):
         make_bundle(service.stores, version, model="move")
         id = service.client.start_rollout("move", version, {"steps": [100], "window_s": 0})["id"]
-        wait_until(lambda id=id: service.client.rollout(id)["state"] in ("canary", "baking", "succeeded"), 30)
+        wait_until(lambda id=id: service.client.rollout(id)["state"] in ("canary", "baking", "succeeded"))
         service.client.promote_rollout(id)
         assert ended(service, version)["state"] == "succeeded"
     told = tick(platform, "follow_rollouts")
@@ -207,7 +207,7 @@ def test_a_run_that_is_started_again_finds_what_the_killed_one_asked_for(platfor
     check = checks(result)[f"move/deployment/{ROLLED_OUT}"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     if service.client.rollout(first)["finished_at"] is None:
-        wait_until(lambda: service.client.rollout(first)["state"] in ("canary", "baking"), 30)
+        wait_until(lambda: service.client.rollout(first)["state"] in ("canary", "baking"))
         service.client.promote_rollout(first)
     assert ended(service, "60")["state"] == "succeeded"
     result = platform.run(["move/deployment"], SESSION)

@@ -118,7 +118,7 @@ def test_a_database_is_copied_as_of_one_moment_while_it_is_written(home, where, 
     writer = threading.Thread(target=write_pairs)
     writer.start()
     try:
-        assert written.wait(30)
+        assert written.wait(120)
         back_up(home, where)
         first = len(rows(bring_back(where, tmp_path / "one")))
         back_up(home, where)

@@ -15,7 +15,7 @@ SESSIONS = ["2021-01-07", "2021-01-10"]  # before and after a weekend: the label
 
 
 def backfill(home: Path, first: str, last: str) -> None:
-    done = fx("backfill", "--from", first, "--to", last, "--home", home, timeout_s=300)
+    done = fx("backfill", "--from", first, "--to", last, "--home", home)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -102,11 +102,11 @@ def test_a_backfill_that_was_ended_goes_on_where_it_was(tmp_path, uninterrupted,
         if number == signal.SIGKILL:
             for child in below:
                 child.kill()
-        process.wait(30)
+        process.wait(120)
     finally:
         process.kill()
         process.wait()
-    wait_until(lambda: not living(below), 20)
+    wait_until(lambda: not living(below))
     said = (tmp_path / "out").read_text()
     assert "120 partitions" not in said
     if number == signal.SIGINT:

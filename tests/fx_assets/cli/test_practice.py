@@ -33,7 +33,7 @@ def start(home: Path, *options: str) -> subprocess.Popen[str]:
 
 def refused(home: Path, *options: str) -> str:
     done = subprocess.run(
-        [*COMMAND, "--home", str(home), *options], capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, "--home", str(home), *options], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stderr
@@ -88,7 +88,7 @@ def test_it_serves_an_account_writes_its_home_and_goes_without_a_trace(running, 
     with httpx.stream("GET", stream, params={"instruments": "GBP_USD"}, headers=headers) as answer:
         assert "GBP_USD" in next(answer.iter_lines())
         process.send_signal(number)  # a client that listens does not keep it
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     assert "Traceback" not in out, out
     assert f"fx up --home {home}" in out
@@ -100,7 +100,7 @@ def test_a_second_one_on_the_same_home_is_refused_and_a_configuration_is_left_al
     home, address, process = running
     assert f"process {process.pid}" in refused(home)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     mine = (home / "config" / "instruments.yaml").read_text().replace(address["url"], "http://127.0.0.1:1")
     (home / "config" / "instruments.yaml").write_text(mine)
     out = once(home, "--start", "2022-01-12T15:00:00Z")
@@ -116,13 +116,13 @@ def once(home: Path, *options: str) -> str:
     process = start(home, "--port", str(free_port()), *options)
     wait_for(home / "practice.json", process)
     process.send_signal(signal.SIGINT)
-    return process.communicate(timeout=60)[0]
+    return process.communicate(timeout=120)[0]
 
 
 def test_what_an_existing_configuration_overrules_is_said(running, tmp_path_factory):
     home, _, process = running
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     out = once(home, "--start", "2021-06-02T15:00:00Z", "--granularity", "H1")
     assert "has M1 bars, so --granularity H1 changes nothing" in out
     assert (
@@ -146,7 +146,7 @@ def test_an_early_interrupt_ends_it(tmp_path, after_s):
     process = start(tmp_path, "--port", str(free_port()))
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode in (0, 1, 130, -signal.SIGINT), out
     assert not (tmp_path / "practice.json").exists()
 
@@ -160,7 +160,7 @@ def test_an_interrupt_right_after_it_listens_ends_it(tmp_path, moments):
         time.sleep(0.0005)
     time.sleep(moments * 0.01)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     assert "Traceback" not in out, out
     assert out.endswith("stopped\n")
@@ -180,7 +180,7 @@ def test_a_killed_one_does_not_block_the_next(running):
         assert json.loads((home / "practice.json").read_text())["pid"] == again.pid
     finally:
         again.send_signal(signal.SIGINT)
-        again.communicate(timeout=60)
+        again.communicate(timeout=120)
 
 
 @pytest.mark.parametrize(

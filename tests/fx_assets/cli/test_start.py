@@ -26,7 +26,7 @@ def taken():
     ("option", "what"), [("dagster", "the Dagster UI"), ("serving", "the deployment service"), ("mlflow", "the MLflow")]
 )
 def test_up_names_who_holds_a_port_and_starts_nothing(tmp_path, taken, option, what):
-    done = fx("up", "--home", tmp_path / "home", *free_but(option), f"--{option}-port", str(taken), timeout_s=30)
+    done = fx("up", "--home", tmp_path / "home", *free_but(option), f"--{option}-port", str(taken))
     assert done.returncode == 1
     assert f"port {taken} for {what}" in done.stderr
     assert f"(process {os.getpid()})" in done.stderr
@@ -42,7 +42,7 @@ def free_but(option: str) -> list[str]:
 
 
 def test_up_refuses_a_port_that_is_none(tmp_path):
-    done = fx("up", "--home", tmp_path, "--serving-port", "70000", timeout_s=30)
+    done = fx("up", "--home", tmp_path, "--serving-port", "70000")
     assert done.returncode == 2
     assert "'--serving-port'" in done.stderr
     assert "65535" in done.stderr
@@ -52,7 +52,7 @@ def test_demo_leaves_a_folder_that_is_not_its_own_untouched(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "thesis.txt").write_text("years of work")
     before = files_below(tmp_path)
-    done = fx("demo", "--home", tmp_path, timeout_s=60)
+    done = fx("demo", "--home", tmp_path)
     assert done.returncode == 1
     assert f"{tmp_path}: not empty, and not an earlier demo. Name another folder with --home." in done.stderr
     assert files_below(tmp_path) == before
@@ -60,7 +60,7 @@ def test_demo_leaves_a_folder_that_is_not_its_own_untouched(tmp_path):
 
 def test_demo_refuses_a_file(tmp_path):
     (tmp_path / "file").write_text("x")
-    done = fx("demo", "--home", tmp_path / "file", timeout_s=60)
+    done = fx("demo", "--home", tmp_path / "file")
     assert done.returncode == 1
     assert "is a file. Name a folder" in done.stderr
 
@@ -75,7 +75,7 @@ def test_demo_does_not_empty_a_home_on_which_a_platform_runs(tmp_path):
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = files_below(tmp_path)
-        done = fx("demo", "--home", tmp_path, timeout_s=60)
+        done = fx("demo", "--home", tmp_path)
     assert done.returncode == 1
     assert "a platform runs on it (process 4711). Stop it" in done.stderr
     assert files_below(tmp_path) == before
@@ -101,7 +101,7 @@ def test_help_loads_no_heavy_library():
 
 def test_help_of_every_command_has_an_example_or_says_what_it_does():
     for command in ("demo", "up", "backfill", "status", "doctor", "import", "features"):
-        done = fx(command, "--help", timeout_s=30)
+        done = fx(command, "--help")
         assert done.returncode == 0
         assert "--help" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr

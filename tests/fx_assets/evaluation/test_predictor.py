@@ -111,7 +111,7 @@ def test_another_process_makes_the_same_bytes():
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)}
         done = subprocess.run(
-            [sys.executable, "-c", CHILD], cwd=root, env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", CHILD], cwd=root, env=environment, capture_output=True, text=True, timeout=240
         )
         assert done.returncode == 0, done.stderr
         found.append(done.stdout.split())

@@ -95,7 +95,7 @@ test_search.run(Path(sys.argv[1]))
 
 def test_a_killed_search_ends_where_it_would_have_ended(tmp_path, found):
     root = Path(__file__).parents[3]
-    killed = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], cwd=root, capture_output=True, timeout=120)
+    killed = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], cwd=root, capture_output=True, timeout=240)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     journal = tmp_path / "search.journal"
     assert journal.stat().st_size > 0

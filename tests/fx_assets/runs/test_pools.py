@@ -71,9 +71,9 @@ def killed(runs):
     environment = {**os.environ, **runs.variables}
     parent = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: _holders(runs) == 1, 30, 0.2)
+        wait_until(lambda: _holders(runs) == 1, every_s=0.2)
         psutil.Process(parent.pid).children()[0].send_signal(signal.SIGKILL)
-        parent.wait(20)
+        parent.wait(120)
     finally:
         parent.kill()
         parent.wait()
@@ -122,7 +122,7 @@ def test_a_run_that_lives_or_that_others_started_is_left_alone(runs):
 def dead_pid() -> Iterator[int]:
     """A process that has ended and that nobody has taken note of: its number is still taken."""
     child = subprocess.Popen([sys.executable, "-c", ""])
-    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, 20)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     yield child.pid
     child.wait()
 
@@ -150,7 +150,7 @@ def test_a_launched_run_is_as_alive_as_its_own_process_and_not_as_the_one_that_l
 def test_interrupting_gives_the_slot_back(runs):
     def interrupt(event):
         if event.kind == "started":
-            wait_until(lambda: _holders(runs) == 1, 30, 0.2)
+            wait_until(lambda: _holders(runs) == 1, every_s=0.2)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

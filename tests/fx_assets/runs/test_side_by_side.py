@@ -61,7 +61,7 @@ def test_after_a_failure_what_is_under_way_ends_well_and_nothing_else_begins(run
 def test_an_exception_interrupts_every_run(runs, two):
     def look(event: RunEvent) -> None:
         if event.run == 1:
-            wait_until(lambda: runs.statuses().count(dg.DagsterRunStatus.STARTED) == 2, 60, 0.1)
+            wait_until(lambda: runs.statuses().count(dg.DagsterRunStatus.STARTED) == 2, every_s=0.1)
             raise ValueError("no terminal")
 
     began = time.monotonic()
@@ -90,10 +90,10 @@ def test_two_processes_make_the_very_files_of_one_even_if_they_were_interrupted(
     with (tmp_path / "out").open("w") as out:
         process = subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=out, stderr=out)
     try:
-        wait_until(lambda: len(list((two / "lake" / "silver").glob("*/*"))) >= 3, 120, 0.05)
+        wait_until(lambda: len(list((two / "lake" / "silver").glob("*/*"))) >= 3, every_s=0.05)
         below = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130, (tmp_path / "out").read_text()
+        assert process.wait(120) == 130, (tmp_path / "out").read_text()
     finally:
         process.kill()
         process.wait()

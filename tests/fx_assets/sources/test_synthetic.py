@@ -58,7 +58,7 @@ def test_another_process_makes_the_same_bars(hours):
     )
     from fx_assets.schemas import content_hash
 
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert out.stdout.strip() == content_hash(hours)
 
 

@@ -185,7 +185,7 @@ def test_the_sampler_counts_what_children_hold():
     with MemorySampler() as sampler:
         child = subprocess.Popen([sys.executable, "-c", hold])
         try:
-            wait_until(lambda: sampler.peak > alone.peak + 200 * 2**20, 20)
+            wait_until(lambda: sampler.peak > alone.peak + 200 * 2**20)
         finally:
             child.kill()
             child.wait()

@@ -57,7 +57,7 @@ def start(stores: Stores, port: int, *options: str, **more: str) -> subprocess.P
 
 def finish(courier: subprocess.Popen[str]) -> str:
     """Its end; what it wrote."""
-    _, said = courier.communicate(timeout=60)
+    _, said = courier.communicate(timeout=120)
     assert courier.returncode == 0, said
     return said
 
@@ -109,7 +109,7 @@ def test_one_that_is_held_up_ends_by_itself_and_tries_again(home, receiver):
     app.fault(None)
     app.app = hook
     (home.home / "config" / "alerts.yaml").write_text(yaml.safe_dump(KEYS))
-    wait_until(lambda: finish(start(home, port)) is not None and state(home)[0][0] == "sent", 60)
+    wait_until(lambda: finish(start(home, port)) is not None and state(home)[0][0] == "sent")
 
 
 @pytest.mark.parametrize("moment", range(count("courier_kills")))
@@ -118,14 +118,14 @@ def test_killed_anywhere_it_is_sent_at_least_once_and_at_most_as_often_as_allowe
     hook, app, port = receiver
     app.fault("slow", seconds=0.3)
     courier = start(home, port)
-    wait_until(lambda: app.requests > 0, 30)
+    wait_until(lambda: app.requests > 0)
     time.sleep(0.2 * moment)
     courier.send_signal(signal.SIGKILL)
-    courier.communicate(timeout=30)
+    courier.communicate(timeout=120)
     with sqlite3.connect(home.alerts_db) as db:
         db.execute("UPDATE notices SET leased_until = 0")  # as if the lease's minute were over
     app.fault(None)
-    wait_until(lambda: finish(start(home, port)) is not None and state(home)[0][0] != "waiting", 60)
+    wait_until(lambda: finish(start(home, port)) is not None and state(home)[0][0] != "waiting")
     ((kept, attempts, _),) = state(home)
     assert kept == "sent"
     # On a busy machine an answer may come too late to be believed, which counts as one more attempt.
@@ -172,7 +172,7 @@ def test_killed_while_recording_the_desk_is_whole(tmp_path):
     for kill in range(count("desk_kills")):
         process = subprocess.Popen([sys.executable, "-c", code], env=variables)
         before = written(wal)
-        wait_until(lambda b=before: written(wal) > b and figures(stores) is not None, 30)
+        wait_until(lambda b=before: written(wal) > b and figures(stores) is not None)
         time.sleep(0.03 * kill)
         process.kill()
         process.wait()

@@ -120,7 +120,7 @@ def test_an_address_that_has_a_message_is_not_sent_it_again_because_another_one_
     def send(address, message):
         came.append(address)
         if address == dead:
-            going.wait(30)
+            going.wait(120)
         return None
 
     made.desk.fire(alert())
@@ -253,7 +253,7 @@ def test_a_heartbeat_address_that_http_refuses_is_in_no_traceback(tmp_path, tail
 def heartbeat(home, url: str) -> str:
     variables = environment(FX_HOME=str(home), FX_HEARTBEAT_URL=url)
     command = [sys.executable, "-m", "fx_monitoring.alerts.courier", "--heartbeat", "--only-heartbeat"]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=240, check=False)
     return done.stdout + done.stderr
 
 

@@ -251,8 +251,8 @@ def test_delivery_starts_a_process_when_something_is_due_and_waits_for_none(daem
         daemon.run()
         daemon.tick("alert_failed_runs")
         assert "started for desk" in daemon.tick("alert_delivery")
-        wait_until(hook.bodies, 60)
-        wait_until(lambda: daemon.tick("alert_delivery") == "nothing is due", 30)
+        wait_until(hook.bodies)
+        wait_until(lambda: daemon.tick("alert_delivery") == "nothing is due")
     assert [body["title"] for body in hook.bodies()] == ["[WARNING] a run of live failed"]
 
 
@@ -263,7 +263,7 @@ def test_the_heartbeat_says_why_it_is_silent(daemon, monkeypatch):
         monkeypatch.setenv("FX_HEARTBEAT_URL", f"{served.url}/beat")
         monkeypatch.setenv("FX_CLOCK", "2022-03-04T22:00:00Z")
         assert "started" in daemon.tick("heartbeat")
-        wait_until(lambda: app.seen, 60)
+        wait_until(lambda: app.seen)
         Desk(daemon.stores, AlertsFile()).fire(_delivery_alert())
         assert "no heartbeat is sent: alerts do not reach" in daemon.tick("heartbeat")
 

@@ -71,13 +71,13 @@ def test_one_that_hangs_is_down_from_its_limit_on_and_not_begun_twice():
     def collect():
         begun.append(1)
         entered.set()
-        going.wait(20)
+        going.wait(120)
         return GOOD
 
     work = background(collect, clock, limit_s=10, every_s=0.01)
     work.start()
     try:
-        assert entered.wait(10)
+        assert entered.wait(120)
         assert work.state().up is None
         clock.now += 11
         assert work.state().up is False

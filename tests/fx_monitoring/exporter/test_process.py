@@ -26,7 +26,7 @@ def test_fx_up_starts_the_exporter_of_its_home(tmp_path):
         assert stack.addresses == {"metrics": f"http://127.0.0.1:{port}"}
         stack.start()
         url = stack.addresses["metrics"] + "/metrics"
-        wait_until(lambda: "fx_disk_free_ratio" in httpx.get(url, trust_env=False).text, 60)
+        wait_until(lambda: "fx_disk_free_ratio" in httpx.get(url, trust_env=False).text)
         assert stack.look_after() is None
     assert not [helper for helper in stack.helpers if helper.process and helper.process.alive()]
 

@@ -99,7 +99,7 @@ def test_processes_that_share_and_rotate_a_file_lose_and_tear_nothing(tmp_path):
     folder = str(Path(log_files.__file__).parent)
     command = [sys.executable, "-I", "-S", "-c", WRITER, folder, str(log)]
     writers = [subprocess.Popen([*command, f"p{n}", str(count)]) for n in range(4)]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0, 0]
+    assert [writer.wait(120) for writer in writers] == [0, 0, 0, 0]
     found = entries(log)
     assert len(rotated(log)) >= 3
     for n in range(4):
@@ -180,7 +180,7 @@ def test_a_child_ends_well_where_its_log_cannot_be_written(tmp_path):
     capture = Capture(tmp_path / "logs" / "child.log")
     child = subprocess.Popen([sys.executable, "-c", "print('x' * 3_000_000)"], stdout=capture.output)
     capture.begin()
-    assert child.wait(30) == 0
+    assert child.wait(120) == 0
     capture.finish()
 
 
@@ -284,7 +284,7 @@ for n in range(150):
         for n in range(3)
     ]
     capture.begin()
-    assert [child.wait(60) for child in children] == [0, 0, 0]
+    assert [child.wait(120) for child in children] == [0, 0, 0]
     capture.finish()
     found = entries(log)
     for n in range(3):
