@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fx_assets.errors import StoreError
 from fx_assets.feature_store.encoding import MICROSECONDS, PROJECT, Batch, Stored, entity_key
+from fx_serving.client.wal import use_wal
 
 EXACT = "event_us"  # our column: event time in microseconds since 1970, UTC
 WAIT_S = 30.0  # for another writer's transaction
@@ -46,7 +47,7 @@ class SqliteOnline:
         """
         newest = batch.newest()
         with self._open() as connection:
-            connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
+            use_wal(connection, WAIT_S)  # readers do not wait for the writer
             connection.execute("BEGIN IMMEDIATE")  # from here to COMMIT nobody else writes
             try:
                 self._prepare(connection, view)

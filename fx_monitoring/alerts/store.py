@@ -7,10 +7,11 @@ the wall clock: people are told in real time, whatever the data clock says.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from fx_serving.client.wal import use_wal
 
 VERSION = 1
 BUSY_S = 10.0
@@ -83,22 +84,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     db.row_factory = sqlite3.Row
     try:
-        _use_wal(db)
+        use_wal(db, BUSY_S)
         db.execute("PRAGMA synchronous = FULL")
     except BaseException:
         db.close()
         raise
     return db
-
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Two processes may make the database at once, and the change of mode does not wait as a transaction does."""
-    until = time.monotonic() + BUSY_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.02)

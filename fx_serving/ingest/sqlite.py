@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fx_serving.client.wal import use_wal
 from fx_serving.ingest.tables import SCHEMA, Database, DatabaseError, Refused, Run
+
+_WAIT_S = 10.0
 
 _PAGES = 256
 _STEPS = 20
@@ -24,10 +27,10 @@ class SqliteDatabase(Database):
         if self._db is not None:
             return self._db
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=_WAIT_S, check_same_thread=False)
         try:
             db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table
-            db.execute("PRAGMA journal_mode=WAL")
+            use_wal(db, _WAIT_S)
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("BEGIN IMMEDIATE")
             for statement in SCHEMA:

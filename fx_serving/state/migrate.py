@@ -17,6 +17,7 @@ import msgspec
 from fx_serving.client.databases import copy_online
 from fx_serving.client.files import fsync_dir
 from fx_serving.client.state_address import LOCK, StateAddressError, connect, describe, words
+from fx_serving.client.wal import use_wal
 from fx_serving.state import schema
 from fx_serving.state.base import CONTROLLER, StateError
 from fx_serving.state.schema import Run
@@ -156,7 +157,7 @@ def _transaction(where: Path | str) -> Iterator[tuple[Any, Run]]:
 def _dialect(where: Path | str) -> tuple[str, Callable[[], Any], tuple[str, ...], str]:
     def file() -> Any:
         db = sqlite3.connect(where, isolation_level=None, timeout=_WAIT_S)
-        db.execute("PRAGMA journal_mode=WAL")  # others may read it meanwhile, as the copy does
+        use_wal(db, _WAIT_S)  # others may read it meanwhile, as the copy does
         return db
 
     def server() -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fx_serving.client.wal import use_wal
 from fx_serving.state.base import Conflict, StateError
 from fx_serving.state.schema import Run
 from fx_serving.state.sql import SqlState
@@ -39,7 +40,7 @@ class SqliteState(SqlState):
         try:
             Path(self.where).parent.mkdir(parents=True, exist_ok=True)
             db = sqlite3.connect(self.where, isolation_level=None, timeout=_WAIT_S, check_same_thread=False)
-            db.execute("PRAGMA journal_mode=WAL")
+            use_wal(db, _WAIT_S)
             db.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
         except (sqlite3.Error, OSError) as error:
             if db is not None:
