@@ -10,7 +10,7 @@ import yaml
 from fx_serving.client.home import Stores
 from fx_serving.client.http import ServiceError, ServingClient
 from tests.images.conftest import HARDENED, docker
-from tests.servers.serving import FAST_POLICY, make_bundle, publish_features, start_service, wait_until
+from tests.servers.serving import FAST_POLICY, Traffic, make_bundle, publish_features, start_service, wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.server]
 
@@ -39,22 +39,9 @@ def home(tmp_path) -> Path:
 
 
 def token(image: str, home: Path) -> str:
-    made = docker(
-        "run",
-        "--rm",
-        *HARDENED,
-        "-v",
-        f"{home}:/fx",
-        image,
-        "fx",
-        "token",
-        "create",
-        "desk",
-        "--role",
-        "operate",
-        "--json",
-    )
-    return json.loads(made)["token"]
+    create = ("fx", "token", "create", "desk", "--role", "operate", "--json")
+    made = docker("run", "--rm", *HARDENED, "-v", f"{home}:/fx", image, *create)
+    return json.loads(made.splitlines()[0])["token"]  # what it says to people follows
 
 
 def address(name: str) -> str:
@@ -65,17 +52,23 @@ def health(name: str) -> str:
     return docker("inspect", "--format", "{{.State.Health.Status}}", name).strip()
 
 
+def roll_out(client: ServingClient, version: str) -> None:
+    begun = client.start_rollout("move_60m", version)
+    done = client.wait_rollout(begun["id"], 120, poll_s=0.2)
+    assert done["state"] == "succeeded", done
+
+
 def test_it_serves_rolls_out_and_stops_in_a_hardened_container(serving, container, home):
     secret = token(serving, home)
     name = container(serving, "-v", f"{home}:/fx", "-e", f"FX_CLOCK={CLOCK}", "-p", "127.0.0.1::8700")
-    wait_until(lambda: health(name) == "healthy", 60, 0.5)
+    wait_until(lambda: health(name) == "healthy", every_s=0.5)
     with pytest.raises(ServiceError, match="401"):
         ServingClient(address(name)).predict("GBP_USD")
     client = ServingClient(address(name), token=secret)
-    for version in ("1", "2"):
-        begun = client.start_rollout("move_60m", version)
-        done = client.wait_rollout(begun["id"], 60, poll_s=0.2)
-        assert done["state"] == "succeeded", done
+    roll_out(client, "1")
+    with Traffic(address(name), token=secret) as traffic:  # the candidate is judged by it
+        roll_out(client, "2")
+    assert traffic.failures == []
     answer = client.predict("GBP_USD")
     assert answer["model_version"] == "2"
     docker("stop", "--time", "30", name)
@@ -89,7 +82,7 @@ def test_it_serves_rolls_out_and_stops_in_a_hardened_container(serving, containe
 
 def test_it_refuses_to_be_open_to_others_without_a_token(serving, container, home):
     name = container(serving, "-v", f"{home}:/fx")
-    wait_until(lambda: docker("inspect", "--format", "{{.State.Status}}", name).strip() == "exited", 30, 0.2)
+    wait_until(lambda: docker("inspect", "--format", "{{.State.Status}}", name).strip() == "exited", every_s=0.2)
     assert "fx token create" in docker("logs", name)
 
 

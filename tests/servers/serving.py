@@ -337,8 +337,8 @@ def publish_features(
 class Traffic:
     """Predictions from several threads until the block ends; `failures` are errors a caller would have seen."""
 
-    def __init__(self, url: str, threads: int = 2, pause_s: float = 0.005) -> None:
-        self.url, self.pause_s = url, pause_s
+    def __init__(self, url: str, threads: int = 2, pause_s: float = 0.005, token: str | None = None) -> None:
+        self.url, self.pause_s, self.token = url, pause_s, token
         self.answers: list[dict[str, Any]] = []
         self.received: list[tuple[str, float]] = []  # prediction id, monotonic time
         self.failures: list[Exception] = []
@@ -357,7 +357,7 @@ class Traffic:
             thread.join()
 
     def _run(self) -> None:
-        with ServingClient(self.url, timeout_s=20) as client:
+        with ServingClient(self.url, timeout_s=20, token=self.token) as client:
             while not self._stop.is_set():
                 try:
                     answer = client.predict("GBP_USD")
