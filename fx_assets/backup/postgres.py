@@ -6,7 +6,6 @@ nothing of the address.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from fx_assets.errors import StoreError
 from fx_assets.resources import tracking
-from fx_serving.client.state_address import SCHEMA, StateAddressError, connect, words
+from fx_serving.client.state_address import SCHEMA, StateAddressError, ask, words
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,7 @@ ALL = (SERVICE, MLFLOW)
 def exist(tables: Tables, address: str) -> bool:
     """Whether they were ever made there. Raises StoreError where the database does not answer."""
     try:
-        connection = connect(address, readonly=True, variable=tables.variable)
-        with contextlib.closing(connection) as db, db.cursor() as cursor:
-            cursor.execute(tables.found)
-            return cursor.fetchone()[0] > 0
+        return ask(address, tables.found, variable=tables.variable) > 0
     except StateAddressError as error:
         raise StoreError(f"{error}.") from None
 

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from fx_assets.errors import StoreError
-from fx_serving.client.state_address import StateAddressError, connect, require_postgres
+from fx_serving.client.state_address import StateAddressError, connect, require_postgres, words
 
 EXPERIMENT = "fx"
 VARIABLE = "FX_MLFLOW_URL"
@@ -72,9 +72,14 @@ def _alone() -> Iterator[None]:
         connection = connect(address, statement_s=_TABLES_S, variable=VARIABLE)
     except StateAddressError as error:
         raise StoreError(f"{error}.") from None
+    from psycopg2 import Error
+
     with closing(connection), connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout TO 0")  # the whole statement has a limit
-        cursor.execute("SELECT pg_advisory_lock(hashtext('fx.mlflow'))")
+        try:
+            cursor.execute("SET lock_timeout TO 0")  # the whole statement has a limit
+            cursor.execute("SELECT pg_advisory_lock(hashtext('fx.mlflow'))")
+        except Error as error:
+            raise StoreError(f"{VARIABLE}: another process keeps MLflow's tables: {words(error)}. Try again.") from None
         yield
 
 

@@ -20,12 +20,12 @@ from fx_monitoring.configuration.health import Health as Policy
 from fx_monitoring.health.quant import ask_service, judge_service
 from fx_monitoring.health.tiers import Tier, falling, rising, unknown
 from fx_serving.client.home import Stores
-from fx_serving.client.state_address import StateAddressError, connect
+from fx_serving.client.state_address import StateAddressError, ask
 
 REDIS, POSTGRES, MLFLOW = "FX_REDIS_URL", "FX_STATE_URL", tracking.VARIABLE
 NVIDIA = "nvidia-smi"
 _GPU = ["--query-gpu=index,utilization.gpu,memory.used,memory.total,temperature.gpu", "--format=csv,noheader,nounits"]
-_GPU_S = 10.0
+_GPU_S, _ASKED_S = 10.0, 5.0
 
 
 def machine_tiers(stores: Stores, instance: Any, policy: Policy) -> list[Tier]:
@@ -105,26 +105,19 @@ def judge_postgres() -> Tier | None:
     if not address:
         return None
     try:
-        _asked(address, POSTGRES, "SELECT 1")
+        ask(address, "SELECT 1", variable=POSTGRES, statement_s=_ASKED_S)
     except StateAddressError as error:
         return Tier("postgres", "RED", None, None, str(error), f"Start it, or mend {POSTGRES}.")
     return Tier("postgres", "GREEN", "answers", None, "PostgreSQL answers")
-
-
-def _asked(address: str, variable: str, question: str) -> Any:
-    """The one value that a PostgreSQL answers. Raises StateAddressError."""
-    connected = connect(address, readonly=True, statement_s=5, variable=variable)
-    with closing(connected) as connection, connection.cursor() as cursor:
-        cursor.execute(question)
-        return cursor.fetchone()[0]
 
 
 def judge_mlflow(stores: Stores) -> Tier | None:
     """Whether the database of runs and registered models can be read; no tier before the first training."""
     if address := os.environ.get(MLFLOW, "").strip():
         try:
-            made = _asked(address, MLFLOW, "SELECT to_regclass('public.model_versions') IS NOT NULL")
-            count = _asked(address, MLFLOW, "SELECT count(*) FROM public.model_versions") if made else None
+            how = {"variable": MLFLOW, "statement_s": _ASKED_S}
+            made = ask(address, "SELECT to_regclass('public.model_versions') IS NOT NULL", **how)
+            count = ask(address, "SELECT count(*) FROM public.model_versions", **how) if made else None
         except StateAddressError as error:
             return Tier("mlflow", "RED", None, None, str(error), f"Start it, or mend {MLFLOW}.")
         return count if count is None else _readable(count)

@@ -3,6 +3,7 @@ password, so nothing of it is repeated."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,6 +61,19 @@ def connect(address: str, *, readonly: bool = False, statement_s: float = 30, va
             f"{variable}: {words(error)}; is the PostgreSQL there, and the account right?"
         ) from None
     return connection
+
+
+def ask(address: str, question: str, *, variable: str = "FX_STATE_URL", statement_s: float = 30) -> Any:
+    """The one value that a database answers. Raises StateAddressError, naming the variable."""
+    connected = connect(address, readonly=True, statement_s=statement_s, variable=variable)
+    import psycopg2  # it is there, then
+
+    try:
+        with closing(connected) as connection, connection.cursor() as cursor:
+            cursor.execute(question)
+            return cursor.fetchone()[0]
+    except psycopg2.Error as error:
+        raise StateAddressError(f"{variable}: {words(error)}") from None
 
 
 def words(error: BaseException) -> str:

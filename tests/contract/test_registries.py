@@ -10,11 +10,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 
 from fx_assets.errors import StoreError
 from fx_assets.models import champion, promotion, registry
 from fx_assets.resources.tracking import VARIABLE, database_file, prepare
+from fx_assets.stack.ports import free_port
+from fx_assets.stack.stack import Ports, Stack
 from fx_monitoring.health.machine import judge_mlflow
 from fx_serving.client.home import Stores
 from fx_serving.client.state_address import connect
@@ -22,7 +26,7 @@ from tests.fx_assets.backup.homes import back_up, bring_back
 from tests.fx_assets.cli.conftest import files_below
 from tests.fx_assets.models.registered import MODEL, SMALL_MODELS, register, rows_for, spec_for
 from tests.fx_assets.small import configuration_of, write_config
-from tests.servers.platform import ROOT, environment
+from tests.servers.platform import ROOT, command_of, descendants, environment
 from tests.servers.postgres import PASSWORD, PostgresServer, restartable_postgres
 
 WHO: Any = {"reason": "better", "actor": "tester"}
@@ -89,12 +93,26 @@ def test_versions_live_and_are_read(stores, configuration):
     assert (tier.status, tier.value) == ("GREEN", 2.0)
 
 
+def test_mlflows_own_pages_have_them_and_its_command_line_tells_nothing(stores, configuration):
+    register(stores.home, configuration, rows_for(configuration, 400), spec_for(configuration))
+    ports = Ports(dagster=None, serving=None, mlflow=free_port())
+    with Stack(stores.home, configuration, ports) as stack:
+        stack.start()
+        stack.wait_ready()
+        asked = stack.addresses["MLflow"] + "/api/2.0/mlflow/registered-models/get"
+        answer = httpx.get(asked, params={"name": MODEL}, timeout=60, trust_env=False).json()
+        assert answer["registered_model"]["latest_versions"][0]["version"] == "1"
+        every = [psutil.Process(stack.processes[0].pid), *descendants(stack.processes[0].pid)]
+        assert not [line for line in map(command_of, every) if PASSWORD in line]
+
+
 @pytest.mark.server
 def test_several_processes_at_once_make_the_tables_of_an_empty_database(postgres, server):
     variables = environment(**{VARIABLE: empty(server)})
     command = [sys.executable, "-c", PREPARE, str(postgres.home)]
     made = [subprocess.Popen(command, env=variables, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [(process.wait(600), process.communicate()[1]) for process in made if process.wait(600)] == []
+    ended = [(process.communicate(timeout=600)[1], process.returncode) for process in made]
+    assert [said for said, code in ended if code] == []
     client = registry.open_registry(postgres.home)
     assert [found.name for found in client.search_experiments()].count("fx") == 1
 
