@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 # The names carry the content of the file, so that a checkout with new file times does not install again.
 LOCKED := $(VENV)/.locked-$(shell cksum < requirements.lock | cut -d' ' -f1)
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+TOOLS := build/tools
+TOOLED := $(TOOLS)/.locked-$(shell cksum < deploy/images/tools.lock | cut -d' ' -f1)
 LOCKED_EXTRAS := platform binance ib yahoo s3 redis postgres dask tracing dev
 # Twice the cores of the smallest supported machine: many tests wait, for a slow source or for a bar to close.
 PYTEST_WORKERS ?= 4
@@ -29,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## This list
 	@echo "make <target>"
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' \
-	  | while IFS=$$'\t' read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+	  | while IFS=$$'\t' read -r name text; do printf '  %-11s %s\n' "$$name" "$$text"; done
 
 # ---- environment ----------------------------------------------------------------------------------------------
 
@@ -51,6 +53,15 @@ $(READY): $(LOCKED)
 	@$(BIN)/python -m pip install -qq --no-input --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.ready-*; touch $@
 
+.PHONY: tools
+tools: $(TOOLED) ## What describes and scans the locks, in an environment of its own: cyclonedx-bom, pip-audit
+
+$(TOOLED): | $(LOCKED)
+	@rm -rf $(TOOLS); $(BIN)/python -m venv --without-pip $(TOOLS)
+	@$(BIN)/python -m pip --python $(TOOLS)/bin/python install -qq --no-input --no-compile --no-deps --require-hashes \
+	  -r deploy/images/tools.lock
+	@touch $@
+
 .PHONY: lock
 lock: $(READY) ## Resolve requirements.lock again from pyproject.toml (all platforms, with hashes)
 	@# All extras but transformers: torch would bring several GB of CUDA packages.
@@ -65,6 +76,9 @@ lock: $(READY) ## Resolve requirements.lock again from pyproject.toml (all platf
 	  --custom-compile-command "make lock" pyproject.toml -o "deploy/images/$$1.lock"; }; \
 	lock serving redis postgres tracing; lock exporter exporter redis postgres s3; \
 	lock platform platform redis postgres s3 tracing dask binance ib yahoo
+	@# Programs about the locks: in no image, and no part of what is tested.
+	@printf 'cyclonedx-bom\npip-audit\n' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-strip-extras --custom-compile-command "make lock" - -o deploy/images/tools.lock
 
 # ---- running --------------------------------------------------------------------------------------------------
 
@@ -87,6 +101,14 @@ images: ## The Docker images fx-serving, fx-exporter and fx-platform
 	@for image in $(IMAGES); do \
 	  docker build --network host -f deploy/images/Dockerfile --target $$image -t fx-$$image \
 	    --build-arg REVISION="$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" . || exit 1; \
+	done
+
+.PHONY: sbom
+sbom: $(READY) $(TOOLED) ## What the images are made of, as CycloneDX in build/sbom
+	@mkdir -p build/sbom; for image in $(IMAGES); do \
+	  $(TOOLS)/bin/python deploy/images/sbom.py fx-$$image deploy/images/$$image.lock --python $(BIN)/python \
+	    > build/sbom/fx-$$image.cdx.json; \
+	  echo "build/sbom/fx-$$image.cdx.json"; \
 	done
 
 # ---- checking -------------------------------------------------------------------------------------------------
@@ -145,6 +167,14 @@ test: $(READY) ## Everything lint checks, then all tests
 .PHONY: test-images
 test-images: $(READY) ## The tests of the Docker images; needs a Docker engine and root
 	@$(BIN)/pytest -q -m docker tests/images $(PYTEST_ARGS)
+
+.PHONY: scan
+scan: $(READY) $(TOOLED) ## Locked versions against advisories and licences; Error 3 where advisories cannot be reached
+	@$(BIN)/python -m deploy.scan.dependencies
+
+.PHONY: scan-images
+scan-images: $(READY) ## Debian's updates, rights and secrets in the images of make images; needs a Docker engine
+	@$(BIN)/python -m deploy.scan.image $(addprefix fx-,$(IMAGES))
 
 .PHONY: ci
 ci: ## What continuous integration runs: installs missing Debian packages, then every test, no skips

@@ -8,6 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from deploy.scan.dependencies import TOOLS
 from tests.servers.platform import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -49,6 +50,14 @@ def parse_command(command: list[str]) -> None:
     while hasattr(at, "commands"):
         at, words = at.commands[words[0]], words[1:]
     at.make_context(command[0], list(words))
+
+
+@pytest.fixture(scope="session")
+def tools() -> str:
+    """A Python with cyclonedx-bom and pip-audit; skips with how to get it."""
+    if not TOOLS.exists():
+        pytest.skip("what scans the locks is not installed: make tools")
+    return str(TOOLS)
 
 
 @pytest.fixture(scope="session")
