@@ -22,7 +22,8 @@ from deploy.scan.reviewed import Finding, NotScanned, report
 
 # Came by the hash of a lock or signed by Debian, and holds examples of credentials.
 _PACKAGES = re.compile(r"(usr/)?lib/|usr/(share|local/lib)/|opt/fx/lib/|var/lib/dpkg/info/")
-_OF_APT = re.compile(r"etc/apt/sources\.list|etc/apt/sources\.list\.d/|usr/share/keyrings/|var/lib/dpkg/status$")
+# Exact, since they are written to this machine: an image is not to choose where.
+_OF_APT = re.compile(r"etc/apt/sources\.list(\.d/\w[\w.-]*)?|usr/share/keyrings/\w[\w.-]*|var/lib/dpkg/status")
 _LARGEST_TEXT = 1_000_000
 
 
@@ -57,11 +58,11 @@ def _apply(image: Image, layer: tarfile.TarFile) -> None:
                 image.files.pop(old)
             continue
         image.files[path] = member
+        wanted = _OF_APT.fullmatch(path) is not None
         if not member.isfile():
-            if member.issym() and _OF_APT.match(path):
-                image.apt[path] = member.linkname
+            if wanted and member.issym():
+                image.apt[path] = f"{folder}/{member.linkname}"
             continue
-        wanted = _OF_APT.match(path) is not None
         if not wanted and (member.size > _LARGEST_TEXT or _PACKAGES.match(path)):
             continue
         content = layer.extractfile(member).read()  # type: ignore[union-attr]
@@ -99,10 +100,11 @@ def updates(image: Image) -> list[Finding]:
         for inside in ("etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
             (root / inside).mkdir(parents=True)
         for path, content in image.apt.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, str):
-                os.symlink(content, root / path)
-                continue
+                content = image.apt.get(content)
+            if not isinstance(content, bytes):
+                continue  # a link to somewhere else
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
             if path.startswith("etc/apt/"):  # the image's keys, not this machine's
                 content = content.replace(b"/usr/share/keyrings", os.fsencode(root / "usr/share/keyrings"))
             (root / path).write_bytes(content)

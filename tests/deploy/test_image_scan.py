@@ -28,10 +28,14 @@ Date: Sat, 01 Jan 2022 00:00:00 UTC
 """
 
 
-def layer(*members: tuple[str, int, bytes]) -> bytes:
-    """A layer of files (path, mode, content); a path with / at its end is a folder."""
+def layer(*members: tuple[str, int, bytes], links: tuple[tuple[str, str], ...] = ()) -> bytes:
+    """A layer of links (path, target) and files (path, mode, content); a path with / at its end is a folder."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, target in links:
+            info = tarfile.TarInfo(path)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            tar.addfile(info)
         for path, mode, content in members:
             info = tarfile.TarInfo(path.rstrip("/"))
             info.mode, info.size = mode, len(content)
@@ -141,3 +145,27 @@ def test_updates_that_cannot_be_asked_for_are_not_scanned(saved, program, tmp_pa
     assert shutil.which("apt-get")
     with pytest.raises(NotScanned, match="has no dpkg"):
         updates(read(saved(layer())))
+
+
+@pytest.mark.server
+def test_an_image_cannot_write_elsewhere_on_this_machine(saved, repositories, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    up = "../" * 30 + str(outside).lstrip("/")
+    path = saved(
+        debian_files(repositories),
+        layer(links=(("etc/apt/sources.list.d", str(outside)), ("usr/share/keyrings/mine", f"{outside}/linked"))),
+        layer(
+            ("etc/apt/sources.list.d/one.list", 0o644, repositories.encode()),
+            (f"etc/apt/sources.list.d/{up}/two.list", 0o644, b""),
+            ("usr/share/keyrings/mine", 0o644, b"key"),
+        ),
+    )
+    updates(read(path))
+    assert list(outside.iterdir()) == []
+
+
+def test_a_key_that_is_a_link_is_the_one_beside_it(saved):
+    keys = "usr/share/keyrings"
+    image = read(saved(layer((f"{keys}/b.pgp", 0o644, b"key"), links=((f"{keys}/a.gpg", "b.pgp"),))))
+    assert image.apt[str(image.apt[f"{keys}/a.gpg"])] == b"key"

@@ -1,6 +1,8 @@
 """deploy/scan: what counts as clean, as found, and as not scanned."""
 
 import hashlib
+import os
+import subprocess
 import threading
 import zipfile
 from datetime import date
@@ -115,6 +117,31 @@ def test_every_lock_is_scanned():
     hashed = {p for p in tracked() if p.suffix in (".lock", ".txt") and "==" in p.read_text()}
     parts = {ROOT / f"deploy/images/{image}.lock" for image in dependencies.IMAGES}
     assert hashed - parts == set(LOCKS)
+
+
+@pytest.mark.parametrize(
+    ("scan", "code", "told"), [(CLEAN, 0, "clean"), (FOUND, 1, "FAILED"), (NOT_SCANNED, 0, "NOT COMPLETE")]
+)
+def test_continuous_integration_scans_the_locks(tmp_path, scan, code, told):
+    """What .ci/run does once everything is installed, with programs in place of the scan and the tests."""
+    programs = {
+        ".venv/bin/python": f'[ "$*" = "-m deploy.scan.dependencies" ] && echo what it says && exit {scan}; exit 99',
+        "bin/make": 'echo "== 3 passed in 1.20s =="',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    start, found, end = (ROOT / ".ci/run").read_text().partition('log="$(mktemp)"')
+    script = f"set -euo pipefail\nstarted=$SECONDS\n{found}{end}"
+    env = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert "make venv tools" in start
+    lines = done.stdout.splitlines()
+    assert f"Scan of the locked versions: {told}" in lines
+    assert "what it says" in lines
+    assert lines[-1] == "== 3 passed in 1.20s =="
+    assert done.returncode == code
 
 
 @pytest.mark.server
