@@ -27,7 +27,9 @@ _SAMPLE_S = 1.0  # one look costs the kernel some milliseconds for each GiB
 
 
 class Case(msgspec.Struct):
-    """files: candle file by instrument. first, last: sessions to make. tables: all silver and gold tables if empty."""
+    """files: candle file by instrument. first, last: sessions to make. tables: all silver and gold tables if empty.
+    workers: of Dask; without any the run computes by itself. cells: of a chunk, where not as usual.
+    """
 
     granularity: str
     files: dict[str, str]
@@ -35,10 +37,14 @@ class Case(msgspec.Struct):
     last: str
     tables: tuple[str, ...] = ()
     profile: str | None = None
+    workers: int = 0
+    cells: int = 0
 
 
 class Taken(msgspec.Struct):
-    """Seconds of the import, of the whole run and of the event writes in it; CPU seconds of both; peak PSS in GiB."""
+    """Seconds of the import, of the whole run and of the event writes in it; CPU seconds of both; peak PSS in GiB;
+    bytes of the lake and of Dagster's folder.
+    """
 
     rows: int
     sessions: int
@@ -51,6 +57,8 @@ class Taken(msgspec.Struct):
     import_cpu_s: float
     run_cpu_s: float
     peak_gib: float
+    lake_bytes: int
+    dagster_bytes: int
     steps: dict[str, float]
 
     @property
@@ -127,6 +135,9 @@ def configure(home: Path, case: Case) -> None:
         "instruments": {symbol: {"typical_spread": 0.0001} for symbol in case.files},
     }
     (folder / "instruments.yaml").write_text(yaml.safe_dump(instruments))
+    if case.workers:
+        compute = {"kind": "dask", "workers": case.workers}
+        (folder / "data.yaml").write_text(yaml.safe_dump({"compute": compute}))
     os.environ["FX_HOME"] = str(home)
 
 
@@ -142,8 +153,10 @@ def run(case: Case) -> Taken:
     from fx_assets.runs.event_store import kept_open
     from fx_assets.schemas import build_schemas
     from fx_assets.stack.environment import dagster_home
+    from fx_assets.tables import chunks
     from fx_serving.client.home import Stores
 
+    chunks.CELLS = case.cells or chunks.CELLS
     with contextlib.ExitStack() as opened:
         home = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="fx-bench-")))
         configure(home, case)
@@ -184,8 +197,14 @@ def run(case: Case) -> Taken:
             import_cpu_s=imported_cpu,
             run_cpu_s=total_cpu,
             peak_gib=peak[0],
+            lake_bytes=_size(home / "lake"),
+            dagster_bytes=_size(home / "dagster"),
             steps=steps,
         )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 @contextlib.contextmanager

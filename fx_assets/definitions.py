@@ -24,6 +24,7 @@ from fx_assets.models import assets as models
 from fx_assets.models import checks as model_checks
 from fx_assets.models.assets import batch
 from fx_assets.quality.held import Held
+from fx_assets.resources.compute import ComputeResource
 from fx_assets.resources.home import HomeResource, open_bronze
 from fx_assets.resources.parquet_io import ParquetIOManager
 from fx_assets.resources.record_io import RecordIOManager
@@ -110,6 +111,7 @@ def build_definitions(
             ),
             "parquet_models": ParquetIOManager(lake, tables.schemas, prefix="models/"),
             "records": RecordIOManager(lake),
+            "compute": ComputeResource(**configuration.data.compute.model_dump()),
             "mlflow": mlflow_resource(stores.home),
             **(resources or {}),
         },

@@ -33,6 +33,7 @@ for _name in (
     "FX_REGISTRY_URL",
     "FX_STATE_URL",
     "FX_MLFLOW_URL",
+    "FX_DASK_ADDRESS",
     "MLFLOW_TRACKING_URI",
 ):
     os.environ.pop(_name, None)

@@ -5,7 +5,7 @@ No secrets belong in them.
 """
 
 from fx_assets.configuration.candidates import Candidate, Choices, Range, Search
-from fx_assets.configuration.data import Archive, DataFile, Freshness, Quality, Reference
+from fx_assets.configuration.data import Archive, Compute, DataFile, Freshness, Quality, Reference
 from fx_assets.configuration.instruments import GRANULARITY_MINUTES, Instrument, InstrumentsFile, News, Sessions
 from fx_assets.configuration.labels import Label
 from fx_assets.configuration.load import SHIPPED, Configuration, config_file, load_configuration
@@ -25,6 +25,7 @@ __all__ = [
     "Archive",
     "Candidate",
     "Choices",
+    "Compute",
     "Configuration",
     "DataFile",
     "Features",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fx_assets.configuration.base import Strict
 
@@ -99,6 +99,24 @@ class FeatureStore(Strict):
     ttl_minutes: dict[str, Annotated[float, Field(gt=0, le=YEAR_MINUTES)]] = Field(default_factory=dict)
 
 
+class Compute(Strict):
+    """Where long ranges of feature tables are computed: in the run's own process, or by workers of a Dask cluster.
+
+    workers: processes that a run starts on its machine. address: a cluster that runs already (tcp:// or tls://), which
+    FX_DASK_ADDRESS overrides. docs/scale.md tells when this is worth it.
+    """
+
+    kind: Literal["local", "dask"] = "local"
+    workers: int = Field(default=2, ge=1, le=256)
+    address: Annotated[str, Field(pattern=r"^(tcp|tls)://\S+:\d+$")] | None = None
+
+    @model_validator(mode="after")
+    def _address_is_for_dask(self) -> Compute:
+        if self.address is not None and self.kind != "dask":
+            raise ValueError(f"address {self.address!r} is for kind dask. Set kind: dask, or remove the address")
+        return self
+
+
 class DataFile(Strict):
     """The whole file. freshness: by table, such as silver/candles; `default` stands for those not named."""
 
@@ -110,6 +128,7 @@ class DataFile(Strict):
     feature_store: FeatureStore = FeatureStore()
     reference: Reference = Reference()
     sentiment: Sentiment = Sentiment()
+    compute: Compute = Compute()
 
     def sla(self, table: str) -> Freshness:
         """What holds for a table."""

@@ -19,6 +19,7 @@ from fx_assets.gold.market import market_table, reference_of
 from fx_assets.gold.signals import signal_columns, signal_table
 from fx_assets.inputs import LAG_LOOKBACK, LAGGED_GROUPS, SILVER_GROUPS, feature_histories
 from fx_assets.news import NEWS_SIGNALS
+from fx_assets.resources.compute import ComputeResource
 from fx_assets.resources.home import HomeResource
 from fx_assets.schemas import LAGGED, LAGS
 from fx_assets.silver.assets import with_available_at
@@ -37,24 +38,27 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
     history = feature_histories(configuration)
 
     @define_asset(**tables.asset("gold/market_features", checks=[lookahead_spec("gold/market_features")]))
-    def market_features(context: dg.AssetExecutionContext, home: HomeResource, candles: TableReader):
-        table, calendar = "gold/market_features", tables.keys()
+    def market_features(
+        context: dg.AssetExecutionContext, home: HomeResource, candles: TableReader, compute: ComputeResource
+    ):
+        table, calendar, all_week = "gold/market_features", tables.keys(), tables.all_week
         files = tables.reference(context, table, home.bronze)
         reference = reference_of({name: file.rows for name, file in files.items()})
-        look = Lookahead(max_window(), tables.all_week, bar_minutes)
+        look = Lookahead(max_window(), all_week, bar_minutes)
 
         def of_bars(bars: pd.DataFrame) -> pd.DataFrame:
             return with_available_at(market_table(bars, bar_minutes, reference), bar_minutes)
 
         def make(keys: list[str], bars: pd.DataFrame) -> pd.DataFrame:
-            return by_session(keys, bars, of_bars, history, WINDOWS, calendar, tables.all_week)
+            return by_session(keys, bars, of_bars, history, WINDOWS, calendar, all_week)
 
-        def compute(keys: list[str]) -> Computed:
+        def work(keys: list[str]) -> Computed:
             bars = candles.read(keys, BARS, history)
             rows = make(keys, bars)
             return Computed({table: rows}, problems={table: look.look(keys, bars, rows, make)})
 
-        return with_lookahead(tables.produce(context, table, compute, [candles, *files.values()]), look)
+        readers = [candles, *files.values()]
+        return with_lookahead(tables.produce(context, table, work, readers, workers=compute, look=look), look)
 
     @define_asset(**tables.asset("gold/news_signals", checks=[lookahead_spec("gold/news_signals")]))
     def news_table(context: dg.AssetExecutionContext, news: TableReader):
@@ -76,9 +80,15 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
         return with_lookahead(tables.produce(context, table, compute, [news]), look)
 
     @define_asset(**tables.asset("gold/features", checks=[lookahead_spec("gold/features")]))
-    def features(context: dg.AssetExecutionContext, market: TableReader, news: TableReader, **groups: TableReader):
-        table, calendar = "gold/features", tables.keys()
-        look = Lookahead(max(LAGS), tables.all_week, bar_minutes)
+    def features(
+        context: dg.AssetExecutionContext,
+        market: TableReader,
+        news: TableReader,
+        compute: ComputeResource,
+        **groups: TableReader,
+    ):
+        table, calendar, all_week = "gold/features", tables.keys(), tables.all_week
+        look = Lookahead(max(LAGS), all_week, bar_minutes)
         lagged = {group: [name for name in LAGGED if name in groups[group].schema.names] for group in LAGGED_GROUPS}
 
         def make(keys: list[str], inputs: FeatureInputs) -> pd.DataFrame:
@@ -89,13 +99,13 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
                 LAG_LOOKBACK,
                 LAG_WINDOWS,
                 calendar,
-                tables.all_week,
+                all_week,
             )
             whole = join.side_by_side(*inputs.own, lags)
-            of_bars, of_news = (join.session_numbers(rows, keys, tables.all_week) for rows in (whole, inputs.news))
+            of_bars, of_news = (join.session_numbers(rows, keys, all_week) for rows in (whole, inputs.news))
             return join.known_news(whole, inputs.news, list(NEWS_SIGNALS), (of_bars, of_news))
 
-        def compute(keys: list[str]) -> Computed:
+        def work(keys: list[str]) -> Computed:
             silver = {group: groups[group].own(keys) for group in SILVER_GROUPS}
             # Only the lags look at earlier sessions: of these, nothing else is read.
             lagging = []
@@ -112,7 +122,7 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
             return Computed({table: rows}, problems={table: look.first_of(keys, rows, problems)})
 
         readers = [*(groups[group] for group in SILVER_GROUPS), market, news]
-        return with_lookahead(tables.produce(context, table, compute, readers), look)
+        return with_lookahead(tables.produce(context, table, work, readers, workers=compute, look=look), look)
 
     @define_asset(**tables.asset("gold/labels"))
     def labels(context: dg.AssetExecutionContext, candles: TableReader):

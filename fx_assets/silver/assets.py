@@ -16,6 +16,7 @@ from fx_assets.features import FEATURES, max_window
 from fx_assets.features.blocks import MINUTE_US, with_columns
 from fx_assets.features.filled import filled_features
 from fx_assets.inputs import SILVER_GROUPS, feature_histories
+from fx_assets.resources.compute import ComputeResource
 from fx_assets.resources.home import HomeResource
 from fx_assets.schemas import OPTIONAL_COLUMNS
 from fx_assets.sentiment import make_scorer
@@ -39,22 +40,23 @@ def build(tables: Tables, configuration: Configuration) -> Sequence[dg.AssetsDef
         table = f"silver/{group}"
 
         @define_asset(**tables.asset(table, kinds={"numba", "parquet"}, checks=[lookahead_spec(table)]))
-        def features(context: dg.AssetExecutionContext, candles: TableReader):
-            calendar = tables.keys()
-            look = Lookahead(max_window(), tables.all_week, bar_minutes)
+        def features(context: dg.AssetExecutionContext, candles: TableReader, compute: ComputeResource):
+            calendar, all_week = tables.keys(), tables.all_week
+            look = Lookahead(max_window(), all_week, bar_minutes)
 
             def of_bars(bars: pd.DataFrame) -> pd.DataFrame:
                 return with_available_at(filled_features(bars, [group]), bar_minutes)
 
             def make(keys: list[str], bars: pd.DataFrame) -> pd.DataFrame:
-                return by_session(keys, bars, of_bars, history, WINDOWS, calendar, tables.all_week)
+                return by_session(keys, bars, of_bars, history, WINDOWS, calendar, all_week)
 
-            def compute(keys: list[str]) -> Computed:
+            def work(keys: list[str]) -> Computed:
                 bars = candles.read(keys, BARS, history)
                 rows = make(keys, bars)
                 return Computed({table: rows}, problems={table: look.look(keys, bars, rows, make)})
 
-            return with_lookahead(tables.produce(context, table, compute, [candles]), look)
+            made = tables.produce(context, table, work, [candles], workers=compute, look=look)
+            return with_lookahead(made, look)
 
         return features
 

@@ -120,7 +120,8 @@ def problems_at(
 class Lookahead:
     """Looks at one session of each of a run's first chunks. problems: by session; checked: the sessions looked at.
 
-    window: bars that a value may depend on. minutes: length of a bar by instrument (see known_us).
+    window: bars that a value may depend on. minutes: length of a bar by instrument (see known_us). enough: sessions
+    after which it looks no more.
     """
 
     window: int
@@ -128,6 +129,7 @@ class Lookahead:
     minutes: Mapping[str, int] | None = None
     problems: dict[str, list[str]] = field(default_factory=dict)
     checked: list[str] = field(default_factory=list)
+    enough: int = ENOUGH
 
     def look(
         self,
@@ -156,7 +158,7 @@ class Lookahead:
 
         rows: of all the chunk. problems: session, its rows -> what is wrong, or None where nothing could be compared.
         """
-        if len(self.checked) >= ENOUGH:
+        if len(self.checked) >= self.enough:
             return {}
         time = time_us(rows["time"])
         for key in keys:

@@ -23,7 +23,10 @@ from fx_assets.lake import Lake
 from fx_assets.lineage import Lineage, code_version
 from fx_assets.partitions import fx_sessions, lookback
 from fx_assets.plots import line_plot
+from fx_assets.resources.compute import ComputeResource
 from fx_assets.schemas import Schema, build_schemas
+from fx_assets.silver.lookahead_check import Lookahead
+from fx_assets.tables.elsewhere import run_elsewhere
 from fx_assets.tables.produce import Compute, Computed, Partition, Production, Staged
 from fx_assets.tables.reader import BronzeReader, Reader, ReferenceReader, TableReader
 
@@ -195,6 +198,9 @@ class Tables:
         table: str,
         compute: Callable[[list[str]], pd.DataFrame | Computed],
         inputs: Sequence[Reader],
+        *,
+        workers: ComputeResource | None = None,
+        look: Lookahead | None = None,
         **metadata: Any,
     ) -> dg.MaterializeResult:
         """Make the run's partitions of one table. compute: sessions -> their rows; see `produce_all`."""
@@ -203,7 +209,7 @@ class Tables:
             found = compute(keys)
             return found if isinstance(found, Computed) else Computed({table: found})
 
-        return self.produce_all(context, (table,), one, inputs, **metadata)[table]
+        return self.produce_all(context, (table,), one, inputs, workers=workers, look=look, **metadata)[table]
 
     def produce_all(
         self,
@@ -211,17 +217,25 @@ class Tables:
         names: Sequence[str],
         compute: Compute,
         inputs: Sequence[Reader],
+        *,
+        workers: ComputeResource | None = None,
+        look: Lookahead | None = None,
         **metadata: Any,
     ) -> dict[str, dg.MaterializeResult]:
         """Make the run's partitions of several tables, and report each of them.
 
         compute is called with some of the run's sessions at a time, in order; what it returns for a session must not
-        depend on which others it is called with. inputs: the readers it reads from.
+        depend on which others it is called with. inputs: the readers it reads from. workers: who may do the work in
+        place of this process, which compute must then be able to be sent to. look: what compute looks with.
         """
         production = Production(
             self._lake(), [self.schemas[name] for name in names], inputs, self.bars_per_session, self.all_week
         )
-        made = production.run(list(context.partition_keys), compute)
+        keys = list(context.partition_keys)
+        if workers is None or workers.is_local:
+            made = production.run(keys, compute)
+        else:
+            made = run_elsewhere(production, keys, compute, workers, look)
         return {table: self._report(context, staged, metadata) for table, staged in made.items()}
 
     def _report(

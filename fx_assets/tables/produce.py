@@ -77,6 +77,12 @@ class Staged:
         """Bytes of all files."""
         return sum(partition.size for partition in self.partitions.values())
 
+    def add(self, later: Staged) -> None:
+        """Take over what was staged of later sessions."""
+        self.partitions |= later.partitions
+        self.invalid |= later.invalid
+        self.sample = later.sample or self.sample
+
     def publish(self) -> None:
         """Show all partitions."""
         self.lake.publish(partition.token for partition in self.partitions.values())
@@ -117,12 +123,11 @@ class Production:
 
         Raises what compute and the store raise; nothing stays staged then.
         """
-        made = {schema.table: Staged(schema.table, self.lake) for schema in self.schemas}
-        columns = sum(len(schema.columns) for schema in self.schemas) + sum(i.width for i in self.inputs)
+        made = self.nothing()
         writing: list[Future[None]] = []
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="tables") as pool:
             try:
-                for chunk in chunks(keys, self.rows_per_session, columns, cells):
+                for chunk in self.chunks(keys, cells):
                     computed = compute(chunk)
                     digests = {key: self._inputs_of(key) for key in chunk}
                     jobs = [job for schema in self.schemas for job in self._jobs(schema, computed, chunk, digests)]
@@ -141,6 +146,15 @@ class Production:
         for staged in made.values():
             staged.partitions = {key: staged.partitions[key] for key in keys}
         return made
+
+    def nothing(self) -> dict[str, Staged]:
+        """Every table, before anything of it is staged."""
+        return {schema.table: Staged(schema.table, self.lake) for schema in self.schemas}
+
+    def chunks(self, keys: Sequence[str], cells: int | None = None) -> Iterator[list[str]]:
+        """What of `keys` is computed at a time."""
+        columns = sum(len(schema.columns) for schema in self.schemas) + sum(i.width for i in self.inputs)
+        return chunks(keys, self.rows_per_session, columns, cells)
 
     def _inputs_of(self, key: str) -> str:
         return inputs_digest((reader.source, reader.taken(key), reader.contents) for reader in self.inputs)

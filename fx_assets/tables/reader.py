@@ -84,7 +84,14 @@ class TableReader(Reader):
         self, keys: list[str], columns: list[str] | None, partly: Mapping[str, Sequence[str]] | None = None
     ) -> pd.DataFrame:
         """partly: the instruments wanted of a session, where these are not all."""
-        found = self.lake.read_tables(self.source.table, [key for key in keys if key in self.contents], columns)
+        usable = [key for key in keys if key in self.contents]
+        found = self.lake.read_tables(self.source.table, usable, columns)
+        if gone := [key for key in usable if key not in found]:
+            raise StoreError(
+                f"{self.source.table}, session {gone[0]} ({len(gone)} in all): was in the lake when this run started, "
+                f"and is not in {self.lake.url}. Run the same command again; where a worker of a cluster says this, "
+                "let it see the same lake (docs/scale.md)."
+            )
         for key, (_, stamp) in found.items():
             if stamp != self.stamps[key]:
                 raise StoreError(

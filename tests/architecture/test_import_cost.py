@@ -23,6 +23,8 @@ SLOW = {
     "sklearn",
     "matplotlib",
     "numba",
+    "dask",
+    "distributed",
 }
 NOT_IN_SERVING = SLOW | {"pandas", "dagster", "scipy", "pyarrow", "psycopg2", "redis", "alembic", "sqlalchemy"}
 

@@ -7,8 +7,10 @@ import pandas as pd
 
 from fx_assets.inputs import Input
 from fx_assets.lake import Lake
+from fx_assets.resources.compute import ComputeResource
 from fx_assets.schemas import UTC_TIME, Column, Schema
 from fx_assets.sessions import session_bounds
+from fx_assets.tables.elsewhere import run_elsewhere
 from fx_assets.tables.histories import by_session
 from fx_assets.tables.produce import Computed, Production, Staged
 from fx_assets.tables.reader import TableReader
@@ -44,8 +46,8 @@ def means(bars: pd.DataFrame) -> pd.DataFrame:
     return ordered[["instrument", "time"]].assign(mean=mean)
 
 
-def stage(lake: Lake, keys: Sequence[str], cells: int | None = None) -> Staged:
-    """The result table of `keys`, staged."""
+def stage(lake: Lake, keys: Sequence[str], cells: int | None = None, workers: ComputeResource | None = None) -> Staged:
+    """The result table of `keys`, staged, by `workers` if there are any."""
     wanted = sorted({CALENDAR[n] for key in keys for n in range(max(0, CALENDAR.index(key) - LOOKBACK), len(CALENDAR))})
     reader = TableReader(lake, CLOSES, Input(SOURCE, LOOKBACK), CALENDAR, lake.stamps(SOURCE, wanted))
 
@@ -56,4 +58,7 @@ def stage(lake: Lake, keys: Sequence[str], cells: int | None = None) -> Staged:
             figures={RESULT: {key: {"bars": 48} for key in chunk}},
         )
 
-    return Production(lake, [MEANS], [reader], 48).run(keys, compute, cells)[RESULT]
+    production = Production(lake, [MEANS], [reader], 48)
+    if workers is not None:
+        return run_elsewhere(production, keys, compute, workers, cells=cells)[RESULT]
+    return production.run(keys, compute, cells)[RESULT]

@@ -141,6 +141,18 @@ def config(tmp_path, monkeypatch):
             ["instruments.GBP_USD.calendar: not a calendar. Use fx, always, or an exchange's code", "'XNYSE'"],
         ),
         (
+            {"data": {"compute": {"kind": "spark"}}},
+            ["data.yaml: compute.kind: 'spark' is not one of 'local', 'dask'"],
+        ),
+        (
+            {"data": {"compute": {"kind": "dask", "address": "scheduler"}}},
+            ["data.yaml: compute.address:", "(value 'scheduler'). Change it"],
+        ),
+        (
+            {"data": {"compute": {"address": "tcp://scheduler:8786"}}},
+            ["data.yaml: compute: address 'tcp://scheduler:8786' is for kind dask. Set kind: dask"],
+        ),
+        (
             {"data": {"quality": {"min_completeness": 3}}},
             ["data.yaml: quality.min_completeness:", "less than or equal to 1 (value 3). Change it"],
         ),

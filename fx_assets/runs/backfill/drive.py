@@ -113,7 +113,8 @@ class Backfill:
         place = lake_root(home, configuration.data.storage)
         self.home = home
         self.force = force
-        self.processes = processes
+        # With Dask a run has its own workers, and several would only share the cores.
+        self.processes = processes or (None if configuration.data.compute.kind == "local" else 1)
         bronze = Bronze(place)
         held = Held(home, bronze, configuration)
         self.survey = Survey(configuration, Lake(place), bronze, now, first, last, tables, held)

@@ -1,0 +1,54 @@
+"""Two years of one-minute features of three instruments by the run itself, by one Dask worker and by two.
+
+python -m benchmarks.run --only dask      three runs of each, their medians: half an hour on a quiet machine
+python -m benchmarks.dask                 one run of each over eight weeks: minutes, to see that it works
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.minutes import FIRST, INSTRUMENTS, LAST
+from benchmarks.range_run import Case
+from benchmarks.ranges import candle_files, kind_of_data, measured
+from benchmarks.report import Figure, machine, markdown
+
+SECTION = "dask"
+SHORT = "2018-02-25"
+WORKERS = (0, 1, 2)  # 0: without Dask
+TIMES = 3
+#: The steps that workers take a part in, as Dagster names them.
+FEATURES = (
+    *("silver__technical", "silver__microstructure", "silver__volatility", "silver__regime"),
+    *("gold__market_features", "gold__features"),
+)
+
+
+def measure(last: str = LAST, times: int = TIMES) -> Iterator[Figure]:
+    """Seconds of the feature steps, the start of the workers and Dagster's events included."""
+    with tempfile.TemporaryDirectory(prefix="fx-bench-data-") as folder:
+        files = candle_files(Path(folder), "M1", INSTRUMENTS, FIRST, last)
+        how = f"{kind_of_data('M1', INSTRUMENTS)} M1 candles of {len(INSTRUMENTS)} instruments, {FIRST} to {last}"
+        seconds: dict[int, list[float]] = {workers: [] for workers in WORKERS}
+        for _ in range(times):  # in turns, so that a neighbour's load falls on all of them
+            for workers in WORKERS:
+                steps = measured(Case("M1", files, FIRST, last, workers=workers)).steps
+                seconds[workers].append(sum(steps[name] for name in FEATURES))
+    found = {workers: statistics.median(taken) for workers, taken in seconds.items()}
+    for workers, taken in found.items():
+        name = f"{workers} worker{'s' if workers > 1 else ''}" if workers else "the run itself"
+        yield Figure(SECTION, f"{name}: feature tables", taken, "s", f"{how}; median of {times}")
+    yield Figure(SECTION, "one worker over two", found[1] / found[2], "x", "goal: 1.6 where two cores are free")
+    yield Figure(
+        SECTION, "the run itself over two workers", found[0] / found[2], "x", "the run writes beside computing"
+    )
+
+
+if __name__ == "__main__":
+    found = machine()
+    print(markdown(list(measure(SHORT, 1)), found))
+    sys.exit(0)
