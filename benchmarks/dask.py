@@ -1,7 +1,7 @@
 """Two years of one-minute features of three instruments by the run itself, by one Dask worker and by two.
 
 python -m benchmarks.run --only dask      three runs of each, their medians: half an hour on a quiet machine
-python -m benchmarks.dask                 one run of each over eight weeks: minutes, to see that it works
+python -m benchmarks.dask                 one run of each over five weeks in small chunks, to see that it works
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.ranges import candle_files, kind_of_data, measured
 from benchmarks.report import Figure, machine, markdown
 
 SECTION = "dask"
-SHORT = "2018-02-25"
+SHORT, SHORT_CELLS = "2018-02-01", 2_000_000
 WORKERS = (0, 1, 2)  # 0: without Dask
 TIMES = 3
 #: The steps that workers take a part in, as Dagster names them.
@@ -28,7 +28,7 @@ FEATURES = (
 )
 
 
-def measure(last: str = LAST, times: int = TIMES) -> Iterator[Figure]:
+def measure(last: str = LAST, times: int = TIMES, cells: int = 0) -> Iterator[Figure]:
     """Seconds of the feature steps, the start of the workers and Dagster's events included."""
     with tempfile.TemporaryDirectory(prefix="fx-bench-data-") as folder:
         files = candle_files(Path(folder), "M1", INSTRUMENTS, FIRST, last)
@@ -36,7 +36,7 @@ def measure(last: str = LAST, times: int = TIMES) -> Iterator[Figure]:
         seconds: dict[int, list[float]] = {workers: [] for workers in WORKERS}
         for _ in range(times):  # in turns, so that a neighbour's load falls on all of them
             for workers in WORKERS:
-                steps = measured(Case("M1", files, FIRST, last, workers=workers)).steps
+                steps = measured(Case("M1", files, FIRST, last, workers=workers, cells=cells)).steps
                 seconds[workers].append(sum(steps[name] for name in FEATURES))
     found = {workers: statistics.median(taken) for workers, taken in seconds.items()}
     for workers, taken in found.items():
@@ -50,5 +50,5 @@ def measure(last: str = LAST, times: int = TIMES) -> Iterator[Figure]:
 
 if __name__ == "__main__":
     found = machine()
-    print(markdown(list(measure(SHORT, 1)), found))
+    print(markdown(list(measure(SHORT, 1, SHORT_CELLS)), found))
     sys.exit(0)
