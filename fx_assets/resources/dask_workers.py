@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -32,29 +33,24 @@ class DaskWorkers:
         self._versions = versions()
         try:
             if address is None:
-                # One chunk at a time in each process: its own threads write while it computes. With TLS by keys made
-                # for this run, since whoever reaches a scheduler runs code: other users of the machine must not.
-                self._cluster = distributed.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    scheduler_kwargs={"dashboard": False},
-                    security=True,
-                )
+                self._cluster = _started(distributed, workers)
             self._client = distributed.Client(self._cluster or address, set_as_default=False)
+            return
         except (OSError, TimeoutError) as error:
-            self.close()
-            raise StoreError(
+            failed: Exception = StoreError(
                 f"Dask cluster {self.address}: cannot be reached: {error}. Start `dask scheduler` and its workers "
                 "there, mend compute.address of data.yaml (or FX_DASK_ADDRESS), or set compute.kind to local."
-            ) from None
+            )
         except (TypeError, ValueError) as error:  # an address of TLS without certificates
-            self.close()
-            raise ConfigError(
+            failed = ConfigError(
                 f"Dask cluster {self.address}: {error}. Mend compute.address of data.yaml (or FX_DASK_ADDRESS), and "
                 "Dask's own settings, distributed.comm.tls (docs/scale.md)."
-            ) from None
+            )
+        self.close()
+        # A client that could not be made ends itself as garbage. In the thread of the next client, which waits for
+        # the lock that its maker holds, that would fail the next one.
+        gc.collect()
+        raise failed
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """function(item) for each, in order; see ComputeResource.map. What is left undone is cancelled."""
@@ -111,6 +107,24 @@ class DaskWorkers:
             if part is not None:
                 with contextlib.suppress(OSError, TimeoutError):
                     part.close()
+
+
+def _started(distributed: Any, workers: int) -> Any:
+    """A cluster of processes on this machine."""
+    import dask.config
+
+    # Dask has glibc give freed memory back at once; taking it anew from the kernel was a fifth of the CPU time.
+    with dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}):
+        # One chunk at a time in each process: its own threads write while it computes. With TLS by keys made for this
+        # run, since whoever reaches a scheduler runs code: other users of the machine must not.
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            security=True,
+        )
 
 
 def _run(expected: Mapping[str, str], function: Callable[[Any], Any], item: Any) -> Any:
