@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sys
 import tempfile
 import threading
@@ -43,7 +44,8 @@ class Case(msgspec.Struct):
 
 class Taken(msgspec.Struct):
     """Seconds of the import, of the whole run and of the event writes in it; CPU seconds of both; peak PSS in GiB;
-    bytes of the lake and of Dagster's folder.
+    bytes of the lake and of Dagster's folder. workers_cpu_s: CPU seconds of ended children, which Dask's workers are.
+    steps: seconds by step; published: those of them after it had made its tables.
     """
 
     rows: int
@@ -59,7 +61,9 @@ class Taken(msgspec.Struct):
     peak_gib: float
     lake_bytes: int
     dagster_bytes: int
+    workers_cpu_s: float
     steps: dict[str, float]
+    published: dict[str, float]
 
     @property
     def work_s(self) -> float:
@@ -199,8 +203,22 @@ def run(case: Case) -> Taken:
             peak_gib=peak[0],
             lake_bytes=_size(home / "lake"),
             dagster_bytes=_size(home / "dagster"),
+            workers_cpu_s=sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]),
             steps=steps,
+            published=_published(instance, result.run_id),
         )
+
+
+def _published(instance: Any, run_id: str) -> dict[str, float]:
+    """Seconds from the first output of a step to its end, by step: showing files, and Dagster's events about them."""
+    import dagster as dg
+
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.STEP_OUTPUT, dg.DagsterEventType.STEP_SUCCESS}):
+        first.setdefault(entry.step_key, entry.timestamp)
+        last[entry.step_key] = entry.timestamp
+    return {step: last[step] - first[step] for step in first}
 
 
 def _size(folder: Path) -> int:
