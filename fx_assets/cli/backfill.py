@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from fx_assets.configuration import Configuration
     from fx_assets.runs.backfill.drive import Backfill, Outcome, Plan
     from fx_assets.runs.backfill.work import Work
-    from fx_assets.runs.start import RunProcess
+    from fx_assets.runs.plan import Runner
 
 LAYERS = ("bronze", "silver", "gold")
 
@@ -45,6 +46,14 @@ def backfill(
             show_default=False,
         ),
     ] = None,
+    launch: Annotated[
+        str | None,
+        typer.Option(
+            help="Dagster's webserver, whose launcher starts each run (in a container of its own, for one).",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     home: Home = None,
 ) -> None:
@@ -60,12 +69,13 @@ def backfill(
     Example:  fx backfill
 
     Example:  fx backfill --from 2022-02-01 --to 2022-03-03 --dry-run
+
+    Example:  fx backfill --launch http://webserver:3000 --processes 4
     """
     from fx_assets.cli.progress import BackfillProgress
     from fx_assets.configuration import load_configuration
     from fx_assets.runs.backfill.drive import Backfill, only_one
-    from fx_assets.runs.start import RunProcess
-    from fx_assets.stack.environment import environment, use_replay_clock
+    from fx_assets.stack.environment import use_replay_clock
     from fx_serving.client.clock import now
 
     interrupt_on_signals()
@@ -75,16 +85,16 @@ def backfill(
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
     task = Backfill(folder, configuration, now(), first, last, wanted, force, processes)
     try:
-        with RunProcess(environment(folder, configuration), folder / "logs" / "backfill.log") as process:
-            uncounted = _copy_files(task, folder, process, dry_run)
+        with _runner(launch, folder, configuration) as runner:
+            uncounted = _copy_files(task, folder, runner, dry_run)
             plan = task.plan()
             _show_plan(plan, uncounted)
             if dry_run or (not plan.parts and not plan.online):
                 return
             with only_one(folder), BackfillProgress(task.estimator) as progress:
-                outcome = task.carry_out(plan, process, progress.follow)
+                outcome = task.carry_out(plan, runner, progress.follow)
                 if plan.online:
-                    task.make_online(process, outcome)
+                    task.make_online(runner, outcome)
     except KeyboardInterrupt:
         typer.secho("stopped. What was made stays; `fx backfill` goes on from there.", fg="yellow", err=True)
         raise typer.Exit(130) from None
@@ -93,7 +103,21 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _copy_files(task: Backfill, home: Path, process: RunProcess, dry_run: bool) -> bool:
+def _runner(launch: str | None, home: Path, configuration: Configuration) -> Runner:
+    """launch: a webserver's address; runs are executed in processes of this one's without it."""
+    if launch is None:
+        from fx_assets.runs.start import RunProcess
+        from fx_assets.stack.environment import environment
+
+        return RunProcess(environment(home, configuration), home / "logs" / "backfill.log")
+    import httpx
+
+    from fx_assets.runs.launched import LaunchedRuns, Webserver
+
+    return LaunchedRuns(Webserver(httpx.Client(base_url=launch, timeout=30, trust_env=False)))
+
+
+def _copy_files(task: Backfill, home: Path, runner: Runner, dry_run: bool) -> bool:
     """Copy the reference files that have changed, before the plan: what they change is then due.
 
     Returns whether a dry run left any: what they change is not in its plan.
@@ -110,7 +134,7 @@ def _copy_files(task: Backfill, home: Path, process: RunProcess, dry_run: bool) 
         )
     elif changed:
         with only_one(home):
-            if trouble := task.copy_files(changed, process):
+            if trouble := task.copy_files(changed, runner):
                 typer.secho(f"{trouble} The copy before it stays in use.", fg="yellow", err=True)
     return bool(changed) and dry_run
 

@@ -147,6 +147,9 @@ def execute(number: int, plan: PlannedRun, instance: dg.DagsterInstance, first: 
         )
     finally:
         free_slots(instance, run_id)
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.status == dg.DagsterRunStatus.NOT_STARTED:
+            instance.report_run_canceled(run, "Interrupted while it was being made.")
     seconds = time.monotonic() - started
     if result.success:
         start = {timings.START: (1, since_start)} if first else {}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
 import msgspec
 
 ASSETS_LOCATION = "fx_assets.definitions"
@@ -37,3 +41,25 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     run_id: str | None = None
     ok: bool | None = None
+
+
+class Runner(Protocol):
+    """Executes runs: a process of this machine (start.RunProcess), or Dagster's launcher (launched.LaunchedRuns)."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    def another(self) -> Runner:
+        """One like it that works beside it."""
+        ...
+
+    def execute(self, plans: Sequence[PlannedRun], on_event: Callable[[RunEvent], None]) -> list[str]:
+        """Execute runs one after another; returns their run ids. Raises start.RunFailed at the first that fails."""
+        ...
+
+    def interrupt(self) -> None:
+        """End the run that another thread executes here; it fails there."""
+        ...

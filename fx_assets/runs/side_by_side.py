@@ -1,4 +1,4 @@
-"""Runs in several processes at once, each as soon as the ones it needs are done."""
+"""Several runs at once, each as soon as the ones it needs are done."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from msgspec.structs import replace
 
-from fx_assets.runs.plan import PlannedRun, RunEvent
-from fx_assets.runs.start import RunFailed, RunProcess
+from fx_assets.runs.plan import PlannedRun, RunEvent, Runner
+from fx_assets.runs.start import RunFailed
 
 Tell = Callable[[RunEvent], None]
 
 
 def execute(
-    plans: Sequence[PlannedRun], needs: Sequence[Collection[int]], processes: Sequence[RunProcess], on_event: Tell
+    plans: Sequence[PlannedRun], needs: Sequence[Collection[int]], runners: Sequence[Runner], on_event: Tell
 ) -> dict[int, RunFailed]:
     """Execute runs, the first that can begin before the others; returns the failed ones by number.
 
     needs: by run, the earlier runs that it waits for. on_event is called by one thread at a time. Once a run has failed
     no other is begun; those under way are let to their end. Ctrl-C, or an exception of on_event, interrupts all.
     """
-    if len(processes) == 1:
-        return _one_after_another(plans, processes[0], on_event)
-    free, waiting, done = list(processes), list(range(len(plans))), set[int]()
-    under_way: dict[Future[None], tuple[int, RunProcess]] = {}
+    if len(runners) == 1:
+        return _one_after_another(plans, runners[0], on_event)
+    free, waiting, done = list(runners), list(range(len(plans))), set[int]()
+    under_way: dict[Future[None], tuple[int, Runner]] = {}
     failed: dict[int, RunFailed] = {}
     lock, over = threading.Lock(), threading.Event()
 
-    def work(number: int, process: RunProcess) -> None:
+    def work(number: int, runner: Runner) -> None:
         def tell(event: RunEvent) -> None:
             if over.is_set():  # its process was being started when the others were interrupted
                 raise KeyboardInterrupt
             with lock:
                 on_event(replace(event, run=number))
 
-        process.execute([plans[number]], tell)
+        runner.execute([plans[number]], tell)
 
-    with ThreadPoolExecutor(len(processes), thread_name_prefix="runs") as pool:
+    with ThreadPoolExecutor(len(runners), thread_name_prefix="runs") as pool:
         try:
             while under_way or (waiting and not failed):
                 ready = [] if failed else [number for number in waiting if done.issuperset(needs[number])]
                 for number in ready[: len(free)]:
                     waiting.remove(number)
-                    process = free.pop()
-                    under_way[pool.submit(work, number, process)] = (number, process)
+                    runner = free.pop()
+                    under_way[pool.submit(work, number, runner)] = (number, runner)
                 ended, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    number, process = under_way.pop(future)
-                    free.append(process)
+                    number, runner = under_way.pop(future)
+                    free.append(runner)
                     try:
                         future.result()
                         done.add(number)
@@ -57,13 +57,13 @@ def execute(
                         failed[number] = error
         except BaseException:
             over.set()
-            for process in processes:
-                process.interrupt()
+            for runner in runners:
+                runner.interrupt()
             raise
     return failed
 
 
-def _one_after_another(plans: Sequence[PlannedRun], process: RunProcess, on_event: Tell) -> dict[int, RunFailed]:
+def _one_after_another(plans: Sequence[PlannedRun], runner: Runner, on_event: Tell) -> dict[int, RunFailed]:
     """In this thread: a signal interrupts the very run that is under way."""
     done = 0
 
@@ -73,7 +73,7 @@ def _one_after_another(plans: Sequence[PlannedRun], process: RunProcess, on_even
         on_event(event)
 
     try:
-        process.execute(plans, tell)
+        runner.execute(plans, tell)
     except RunFailed as error:
         return {done: error}
     return {}

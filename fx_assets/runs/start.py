@@ -45,6 +45,10 @@ class RunProcess:
     def __exit__(self, *_: object) -> None:
         self._end()
 
+    def another(self) -> RunProcess:
+        """One like it, that works beside it."""
+        return RunProcess(self.environment, self.log)
+
     def execute(self, plans: Sequence[PlannedRun], on_event: Callable[[RunEvent], None]) -> list[str]:
         """Execute runs one after another; returns their run ids.
 

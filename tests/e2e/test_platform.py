@@ -130,3 +130,18 @@ def test_a_backfill_requested_in_the_ui_completes(platform: Platform):
         made = platform.graphql(MATERIALIZED, {"key": key})["assetOrError"]["assetMaterializations"]
         # Dagster adds the later sessions whose lookback holds one of these.
         assert {m["partition"] for m in made if m["runId"] in ids} >= set(SESSIONS), key
+
+
+def test_a_backfill_that_dagster_launches_makes_what_is_missing(platform: Platform):
+    lake, session = platform.home / "lake", f"session={SESSIONS[0]}"
+    missing = [lake / "gold" / table / session / "part.parquet" for table in ("labels", "news_signals")]
+    before = [path.read_bytes() for path in missing]
+    for path in missing:
+        path.unlink()
+    command = ["backfill", "--from", SESSIONS[0], "--to", SESSIONS[0], "--tables", "gold", "--launch", platform.dagster]
+    done = fx(*command, timeout_s=BACKFILL_S, **platform.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "made 2 partitions of 2 tables" in done.stdout
+    assert [path.read_bytes() for path in missing] == before
+    again = fx(*command, timeout_s=BACKFILL_S, **platform.environment)
+    assert "nothing to do" in again.stdout

@@ -27,8 +27,8 @@ from fx_assets.runs.backfill.cut import Range, needs, ranges, spread_out
 from fx_assets.runs.backfill.estimate import Estimate, Estimator, processes_for
 from fx_assets.runs.backfill.survey import Survey
 from fx_assets.runs.backfill.work import Work, with_ancestors
-from fx_assets.runs.plan import PlannedRun, RunEvent
-from fx_assets.runs.start import RunFailed, RunProcess
+from fx_assets.runs.plan import PlannedRun, RunEvent, Runner
+from fx_assets.runs.start import RunFailed
 from fx_serving.client.files import atomic_write
 
 FEATURES = "gold/features"
@@ -141,13 +141,13 @@ class Backfill:
                 changed.append(table)
         return changed, unread
 
-    def copy_files(self, tables: Sequence[str], process: RunProcess) -> str:
+    def copy_files(self, tables: Sequence[str], runner: Runner) -> str:
         """Copy reference files; returns what went wrong, in words. The copies before them then stay in use.
 
         Raises RunFailed where there is none of them yet: nothing could be made of it.
         """
         try:
-            process.execute([steps.reference_run(list(tables))], lambda event: None)
+            runner.execute([steps.reference_run(list(tables))], lambda event: None)
         except RunFailed as error:
             if any(reference.newest(self.survey.bronze, table) is None for table in tables):
                 raise
@@ -178,8 +178,8 @@ class Backfill:
         tags = {"fx/command": "backfill"} if self.force else {"fx/command": "backfill", ONLY_MISSING: "true"}
         return PlannedRun(assets=list(part.tables), first=part.first, last=part.last, tags=tags)
 
-    def carry_out(self, plan: Plan, process: RunProcess, follow: Callable[[Sequence[Range]], Tell]) -> Outcome:
-        """Execute a plan; after a failed run, go on with what does not depend on it. Further processes are like the
+    def carry_out(self, plan: Plan, runner: Runner, follow: Callable[[Sequence[Range]], Tell]) -> Outcome:
+        """Execute a plan; after a failed run, go on with what does not depend on it. Further runners are like the
         first.
 
         follow(parts) gives the callback for the events of those runs. Ctrl-C passes through: what was made stays.
@@ -197,12 +197,10 @@ class Backfill:
                 tell(event)
 
             with contextlib.ExitStack() as opened:
-                more = [RunProcess(process.environment, process.log) for _ in range(plan.processes - 1)]
-                for another in more:
-                    opened.enter_context(another)
+                more = [opened.enter_context(runner.another()) for _ in range(plan.processes - 1)]
                 order = needs(plan.parts, self.survey.calendar, self.survey.inputs) if more else []
                 runs = [self.planned(part) for part in plan.parts]
-                failed = side_by_side.execute(runs, order, [process, *more], note)
+                failed = side_by_side.execute(runs, order, [runner, *more], note)
             for error in failed.values():
                 outcome.fail(error)
             if not failed:
@@ -216,13 +214,13 @@ class Backfill:
             outcome.complete = not (plan.parts or self._given_up or found_bad or self.force)
         return outcome
 
-    def make_online(self, process: RunProcess, outcome: Outcome) -> None:
+    def make_online(self, runner: Runner, outcome: Outcome) -> None:
         """Bring the feature store up to date, and note with which features."""
         newest = self._newest_features()
         if not newest:  # every run failed
             return
         try:
-            process.execute([steps.online_run()], outcome.count)
+            runner.execute([steps.online_run()], outcome.count)
         except RunFailed as error:
             outcome.fail(error)
             outcome.complete = False
