@@ -111,6 +111,28 @@ sbom: $(READY) $(TOOLED) ## What the images are made of, as CycloneDX in build/s
 	  echo "build/sbom/fx-$$image.cdx.json"; \
 	done
 
+# The folder of a composed platform; FX_COMPOSE_TEST=1 takes servers from Debian where images cannot be pulled.
+FX_COMPOSE_FOLDER ?= $(or $(FX_HOME),.fx)/compose
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -p fx \
+  --env-file $(FX_COMPOSE_FOLDER)/settings.env -f deploy/compose.yaml $(if $(FX_COMPOSE_TEST),-f deploy/compose.test.yaml)
+
+.PHONY: up
+up: ## The platform in containers (deploy/compose.yaml), with passwords of its own; ends once all are healthy
+	@for image in $(IMAGES); do docker image inspect fx-$$image >/dev/null 2>&1 || { $(MAKE) images; break; }; done
+	@python3 deploy/compose/prepare.py $(FX_COMPOSE_FOLDER)
+	@# A platform on recorded prices lives in their time: asked of the configuration, which an image alone can read.
+	@clock="$$($(COMPOSE) run --rm --no-deps -T initialise python -m fx_assets.stack.clock)"; \
+	  FX_CLOCK="$$clock" $(COMPOSE) up -d
+	@python3 deploy/compose/wait.py fx
+
+.PHONY: down
+down: ## Stop and remove these containers; their folder, with all data, stays
+	@python3 deploy/compose/prepare.py $(FX_COMPOSE_FOLDER)
+	@$(COMPOSE) stop daemon webserver
+	@runs() { docker ps "$$@" --filter label=fx.platform=fx; }; \
+	  runs -q | xargs -r docker stop --time 60 >/dev/null; runs -aq | xargs -r docker rm -f >/dev/null
+	@$(COMPOSE) down --remove-orphans
+
 # ---- checking -------------------------------------------------------------------------------------------------
 
 .PHONY: format
@@ -165,8 +187,8 @@ test: $(READY) ## Everything lint checks, then all tests
 	@$(BIN)/pytest -q -m demo $(DEMO_TESTS) $(PYTEST_ARGS)
 
 .PHONY: test-images
-test-images: $(READY) ## The tests of the Docker images; needs a Docker engine and root
-	@$(BIN)/pytest -q -m docker tests/images $(PYTEST_ARGS)
+test-images: $(READY) ## The tests of the Docker images and of the composed platform; needs a Docker engine and root
+	@$(BIN)/pytest -q -m docker tests/images tests/compose $(PYTEST_ARGS)
 
 .PHONY: scan
 scan: $(READY) $(TOOLED) ## Locked versions against advisories and licences; Error 3 where advisories cannot be reached
@@ -179,6 +201,10 @@ scan-images: $(READY) ## Debian's updates, rights and secrets in the images of m
 .PHONY: ci
 ci: ## What continuous integration runs: installs missing Debian packages, then every test, no skips
 	@.ci/run
+
+.PHONY: ci-containers
+ci-containers: ## The job beside it: images and the composed platform on a Docker engine, as root
+	@.ci/containers
 
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and builds (the platform's data in .fx stays)

@@ -1,7 +1,7 @@
 """python -m benchmarks.run [--only SECTION ...] [--out FILE]: measure, print a table, write JSON. About three minutes.
 
-study, training, minutes, backfill, dask, years, rollouts, serving and drift_windows are measured only when named: they
-take minutes, and a quiet machine.
+study, training, minutes, backfill, dask, years, rollouts, serving, drift_windows and compose are measured only when
+named: they take minutes, and a quiet machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SECTIONS = (
     "automation",
     "alerts",
 )
-HEAVY = ("study", "training", "minutes", "backfill", "dask", "years", "rollouts", "serving", "drift_windows")
+HEAVY = ("study", "training", "minutes", "backfill", "dask", "years", "rollouts", "serving", "drift_windows", "compose")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -76,6 +76,10 @@ def build_definitions(
         clean_up.build_job(),
         synthetic_refresh.build_job(),
     ]
+    if configuration.data.containers.steps:
+        from fx_assets.runs import containers  # dagster-docker, which nobody else needs
+
+        jobs.append(containers.build_job())
     asks = {
         **model_schedules.asks(configuration, lake, tables.partitions),
         **strategy_schedules.asks(configuration, lake),

@@ -31,6 +31,7 @@ COUNTS = {
     "instrument_windows": (6, 400),
     "trading_kills": (12, 200),
     "quality_windows": (60, 400),
+    "compose_sessions": (40, 250),
 }
 
 

@@ -31,6 +31,12 @@ class Archive(Strict):
     remove_local: bool = False
 
 
+class Containers(Strict):
+    """steps: whether there is a job whose steps have a container each (docs/compose.md)."""
+
+    steps: bool = False
+
+
 class Quality(Strict):
     """Limits of the checks on candles; docs/quality.md says what each means and what real data shows."""
 
@@ -122,6 +128,7 @@ class DataFile(Strict):
 
     storage: Storage = Storage()
     archive: Archive = Archive()
+    containers: Containers = Containers()
     quality: Quality = Quality()
     freshness: dict[str, Freshness] = Field(default_factory=dict)
     live: Live = Live()

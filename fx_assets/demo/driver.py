@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-import httpx
 import msgspec
 
 from fx_assets.cli.progress import RunProgress
 from fx_assets.configuration import Configuration, load_configuration
 from fx_assets.demo import market, report, summary
-from fx_assets.demo.home import EventStore, empty_home
+from fx_assets.demo.composed import Composed
+from fx_assets.demo.home import EventStore, configure_composed, empty_home
+from fx_assets.demo.places import Place, here
 from fx_assets.demo.traffic import Counts, LiveTraffic, replay
 from fx_assets.errors import FxError
 from fx_assets.runs import steps
 from fx_assets.runs.plan import PlannedRun, RunEvent
-from fx_assets.runs.start import execute_plan
+from fx_assets.stack.environment import replay_clock
 from fx_assets.stack.memory import MemorySampler
-from fx_assets.stack.ports import free_port
-from fx_assets.stack.stack import Ports, Stack
 from fx_serving.client.bundle import bundle_dir, read_manifest
 from fx_serving.client.home import Stores
-from fx_serving.client.http import FINISHED, ServingClient
+from fx_serving.client.http import FINISHED, ServiceError, ServingClient
 
 MODEL = "move_60m"  # the one that is rolled out
 REJECTED = "direction_60m"
@@ -35,6 +36,8 @@ BLUE_AGO, GREEN_AGO = 22, 2  # the sessions, counted from the end, that blue and
 LIVE_PER_SECOND = 120.0
 RETRAINING_S = 240.0
 ROLLOUT_S = 120.0  # its steps last 16 s, and it holds where requests are missing
+
+Told = TypeVar("Told")
 
 _RUN_QUERY = """query Runs($tag: String!) {
   runsOrError(filter: {tags: [{key: "fx/drift_report", value: $tag}]}) {
@@ -47,9 +50,8 @@ _RUN_QUERY = """query Runs($tag: String!) {
 class Demo:
     """What the steps share and find out."""
 
-    home: Path
+    place: Place
     configuration: Configuration
-    stack: Stack
     progress: RunProgress
     sessions: list[str]
     phases: dict[str, float] = field(default_factory=dict)
@@ -60,7 +62,7 @@ class Demo:
 
     @property
     def stores(self) -> Stores:
-        return Stores(self.home)
+        return Stores(self.place.home)
 
     @property
     def blue(self) -> str:
@@ -80,6 +82,17 @@ class Demo:
         """The session whose traffic is drifted: the newest."""
         return self.sessions[-1]
 
+    def patiently(self, ask: Callable[[], Told]) -> Told:
+        """What the service answers, asked again while nobody, or not its database, can. Raises as `ask` does."""
+        deadline = time.monotonic() + self.place.patience_s
+        while True:
+            try:
+                return ask()
+            except ServiceError as error:
+                if error.status not in (None, 503) or time.monotonic() > deadline:
+                    raise
+            time.sleep(1)
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a step."""
@@ -88,7 +101,7 @@ class Demo:
         self.phases[name] = round(time.monotonic() - started, 2)
 
     def run(self, plans: Mapping[str, PlannedRun], then: Callable[[RunEvent], None] = lambda event: None) -> None:
-        """Execute runs in one child process, with a bar and a time for each."""
+        """Execute runs, with a bar and a time for each."""
         titles = list(plans)
 
         def note(event: RunEvent) -> None:
@@ -97,40 +110,56 @@ class Demo:
                 self.run_ids[titles[event.run]] = event.run_id or ""
             then(event)
 
-        log = self.home / "logs" / "runs.log"
-        execute_plan(list(plans.values()), self.stack.environment, log, self.progress.follow(plans, note))
+        self.place.execute(list(plans.values()), self.progress.follow(plans, note))
 
 
 def run_demo(home: Path) -> dict:
     """Run the whole demo in `home`; returns and writes the summary. Raises FxError when a step fails."""
     started = time.monotonic()
     empty_home(home)
-    # From here on this process, too, reads the demo's configuration; no environment's settings lie over it.
-    import os
-
-    os.environ["FX_HOME"] = str(home)
-    os.environ.pop("FX_ENV", None)
-    configuration = load_configuration()
+    configuration = _configured(home)
     with ExitStack() as opened:
         memory = opened.enter_context(MemorySampler())
         opened.enter_context(EventStore(home))
-        ports = Ports(dagster=free_port(), serving=free_port(), mlflow=None)
-        stack = opened.enter_context(Stack(home, configuration, ports))
-        progress = opened.enter_context(RunProgress())
-        sessions = steps.session_list(configuration)
-        demo = Demo(home, configuration, stack, progress, sessions)
+        place = opened.enter_context(here(home, configuration))
+        figures = _driven(place, configuration, started, memory)
+    report.show(figures, home, f"fx up --home {home}")
+    return figures
+
+
+def run_composed_demo(folder: Path) -> dict:
+    """The same on the platform in containers whose folder this is, which goes on running; memory is not measured."""
+    started = time.monotonic()
+    place = Composed(folder)
+    configure_composed(place.home)
+    configuration = _configured(place.home)
+    place.clock = str(replay_clock(configuration))
+    figures = _driven(place, configuration, started, None)
+    report.show(figures, place.home, f"{place.ui}, as operator")
+    return figures
+
+
+def _configured(home: Path) -> Configuration:
+    """From here on this process, too, reads the demo's configuration; no environment's settings lie over it."""
+    os.environ["FX_HOME"] = str(home)
+    os.environ.pop("FX_ENV", None)
+    return load_configuration()
+
+
+def _driven(place: Place, configuration: Configuration, started: float, memory: MemorySampler | None) -> dict:
+    with RunProgress() as progress:
+        demo = Demo(place, configuration, progress, steps.session_list(configuration))
         _course(demo)
         figures = summary.collect(demo, time.monotonic() - started, memory)
-    summary.write(home, figures)
-    report.show(figures, home)
+    summary.write(place.home, figures)
     return figures
 
 
 def _course(demo: Demo) -> None:
     console = demo.progress.console
-    demo.stack.start(lambda name: console.print(f"starting {name}", style="dim"))
+    demo.place.start(lambda told: console.print(told, style="dim"))
     demo.run({"tables": steps.tables_run(demo.configuration, demo.sessions[0], demo.sessions[-1])})
-    demo.stack.wait_ready()
+    demo.place.wait_ready()
     _models(demo)
     _drift(demo)
     _await_retraining(demo)
@@ -145,9 +174,8 @@ def _models(demo: Demo) -> None:
         "rejected model": steps.model_run(REJECTED, demo.green, steps.TRAINING),
         CHALLENGER: steps.model_run(MODEL, demo.green, everything),
     }
-    traffic = LiveTraffic(
-        demo.stack.addresses["predictions"], demo.configuration.model_instruments(MODEL), LIVE_PER_SECOND
-    )
+    instruments = demo.configuration.model_instruments(MODEL)
+    traffic = LiveTraffic(demo.place.predictions, instruments, LIVE_PER_SECOND, demo.place.patience_s)
     last = len(plans) - 1
 
     def on_event(event: RunEvent) -> None:
@@ -167,30 +195,27 @@ def _models(demo: Demo) -> None:
 def _await_rollouts(demo: Demo) -> None:
     """Follow every rollout to its end. Raises FxError where one does not come to any."""
     console, told = demo.progress.console, ""
-    deadline = time.monotonic() + ROLLOUT_S
-    with ServingClient(demo.stack.addresses["predictions"]) as client:
-        while running := [found for found in client.rollouts() if found["state"] not in FINISHED]:
+    deadline = time.monotonic() + ROLLOUT_S + demo.place.patience_s
+    with ServingClient(demo.place.predictions) as client:
+        while running := [found for found in demo.patiently(client.rollouts) if found["state"] not in FINISHED]:
             now = f"rollout of version {running[0]['version']}: {running[0]['state']} at {running[0]['weight']:g} %"
             if now != told:
                 console.print(now, style="dim", highlight=False)
                 told = now
             if time.monotonic() > deadline:
-                raise FxError(
-                    f"{now} after {ROLLOUT_S:g} s, and no end. "
-                    f"Look: fx up --home {demo.home}, then fx rollout status; logs: {demo.home / 'logs'}"
-                )
+                raise FxError(f"{now} after {ROLLOUT_S:g} s, and no end. Look: fx rollout status; {demo.place.logs}")
             time.sleep(0.2)
 
 
 def _drift(demo: Demo) -> None:
     """Traffic as in training, then the same after a shock; a drift report of each."""
-    url = demo.stack.addresses["predictions"]
+    url = demo.place.predictions
     folder = _serving_bundle(demo)
     features = [feature.name for feature in read_manifest(folder).features]
     with demo.phase("replayed traffic"):
         for number, (session, shock) in enumerate([(demo.calm, False), (demo.shocked, True)]):
             rows = market.replayed_rows(folder / "reference.parquet", features, session, number, shock)
-            demo.replayed[session] = replay(url, MODEL, rows)
+            demo.replayed[session] = replay(url, MODEL, rows, demo.place.patience_s)
     demo.run(
         {
             "drift before": steps.monitoring_run(demo.calm),
@@ -201,8 +226,8 @@ def _drift(demo: Demo) -> None:
 
 def _serving_bundle(demo: Demo) -> Path:
     """The bundle of the version that now answers."""
-    with ServingClient(demo.stack.addresses["predictions"]) as client:
-        routes = client.traffic()["models"]
+    with ServingClient(demo.place.predictions) as client:
+        routes = demo.patiently(client.traffic)["models"]
     return bundle_dir(demo.stores.bundles, MODEL, routes[MODEL]["blue"]["version"])
 
 
@@ -211,13 +236,11 @@ def _await_retraining(demo: Demo) -> None:
     status = msgspec.json.decode((demo.stores.drift / f"{MODEL}.json").read_bytes())
     console = demo.progress.console
     console.print(f"drift is {status['level']}; waiting for the sensor", style="dim", highlight=False)
-    url = demo.stack.addresses["Dagster UI"] + "/graphql"
-    question = {"query": _RUN_QUERY, "variables": {"tag": status["report_id"]}}
     with demo.phase("retraining by the sensor"):
-        deadline = time.monotonic() + RETRAINING_S
+        deadline = time.monotonic() + RETRAINING_S + demo.place.patience_s
         while time.monotonic() < deadline:
-            answer = httpx.post(url, json=question, timeout=30, trust_env=False).json()
-            runs = answer["data"]["runsOrError"].get("results", [])
+            answer = demo.place.graphql(_RUN_QUERY, {"tag": status["report_id"]})
+            runs = answer["runsOrError"].get("results", [])
             if runs:
                 found = {"run_id": runs[0]["runId"], "status": runs[0]["status"], "job": runs[0]["jobName"]}
                 if found != demo.retraining:
@@ -227,9 +250,9 @@ def _await_retraining(demo: Demo) -> None:
                     break
             time.sleep(0.5)
     if not demo.retraining:
-        raise FxError(f"no retraining was requested within {RETRAINING_S:g} s. Logs: {demo.home / 'logs'}")
+        raise FxError(f"no retraining was requested within {RETRAINING_S:g} s. Look: {demo.place.logs}")
     if demo.retraining["status"] != "SUCCESS":
         raise FxError(
             f"retraining run {demo.retraining['run_id']} is {demo.retraining['status']} instead of SUCCESS. "
-            f"Look: fx up --home {demo.home}, or the logs in {demo.home / 'logs'}"
+            f"Look: {demo.place.logs}"
         )

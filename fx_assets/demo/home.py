@@ -79,10 +79,20 @@ def _drop_memory_store(home: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
+def configure_composed(home: Path) -> None:
+    """The demo's settings for a composed platform. Raises FxError for one that holds a user's data or settings."""
+    used = [name for name in ("lake", "config") if (home / name).exists()]
+    if used and not (home / MARKER).exists():
+        remedy = "The demo needs a new platform: make down, then FX_COMPOSE_FOLDER=DIR make up"
+        raise FxError(f"{home}: holds {' and '.join(used)} of somebody. {remedy}.")
+    (home / MARKER).write_text("`fx demo --against compose` ran here.\n")
+    _configure(home)
+
+
 def _configure(home: Path) -> None:
     """The shipped configuration with the short rollout, retraining after one session, and rollouts by hand."""
     folder = home / "config"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     models = yaml.safe_load((SHIPPED / "models.yaml").read_text(encoding="utf-8"))
     models["defaults"]["rollout"] = ROLLOUT
     files = {"models.yaml": models, "monitoring.yaml": MONITORING, "automation.yaml": AUTOMATION}

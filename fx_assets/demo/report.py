@@ -13,8 +13,8 @@ from fx_assets.cli.common import wide_console
 TOP_DRIFT = 6
 
 
-def show(figures: Mapping[str, Any], home: Path) -> None:
-    """Print the summary: data, models with gates, rollouts, drift, cost."""
+def show(figures: Mapping[str, Any], home: Path, look: str) -> None:
+    """Print the summary: data, models with gates, rollouts, drift, cost. look: where a person looks around."""
     console = wide_console()
     for table in (
         _data(figures),
@@ -34,7 +34,7 @@ def show(figures: Mapping[str, Any], home: Path) -> None:
     console.print(
         f"retraining requested by the sensor: {retraining['run_id']} ({retraining['status']})", highlight=False
     )
-    console.print(f"figures: {home / 'demo' / 'summary.json'}\nlook around: fx up --home {home}", highlight=False)
+    console.print(f"figures: {home / 'demo' / 'summary.json'}\nlook around: {look}", highlight=False)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -122,5 +122,6 @@ def _cost(figures: Mapping[str, Any]) -> Table:
         if name != "total":
             table.add_row(name, f"{seconds:.1f}")
     table.add_row("total", f"{figures['seconds']['total']:.1f}", style="bold")
-    table.add_row("peak memory (proportional, all processes)", f"{figures['peak_memory_mib']:.0f} MiB", style="bold")
+    if (memory := figures["peak_memory_mib"]) is not None:
+        table.add_row("peak memory (proportional, all processes)", f"{memory:.0f} MiB", style="bold")
     return table

@@ -27,17 +27,17 @@ FORMAT = 1
 PACKAGES = ("dagster", "feast", "mlflow", "xgboost", "onnxruntime", "evidently", "pandas", "numpy")
 
 
-def collect(demo: Demo, seconds: float, memory: MemorySampler) -> dict[str, Any]:
+def collect(demo: Demo, seconds: float, memory: MemorySampler | None) -> dict[str, Any]:
     """Everything the summary holds. Call while the service still runs: rollouts are asked from it."""
     from fx_assets.demo.driver import MODEL, REJECTED
 
     stores = demo.stores
-    with ServingClient(demo.stack.addresses["predictions"]) as client:
-        rollouts = [client.rollout(found["id"]) for found in client.rollouts()]
+    with ServingClient(demo.place.predictions) as client:
+        rollouts = demo.patiently(lambda: [client.rollout(found["id"]) for found in client.rollouts()])
     return {
         "format": FORMAT,
         "data": {
-            "clock": demo.stack.environment["FX_CLOCK"],
+            "clock": demo.place.clock,
             "instruments": list(demo.configuration.instruments.instruments),
             "sessions_materialized": len(Lake(stores.lake).keys("gold/features")),
             "first_session": demo.sessions[0],
@@ -62,7 +62,7 @@ def collect(demo: Demo, seconds: float, memory: MemorySampler) -> dict[str, Any]
         "retraining": demo.retraining,
         "runs": demo.run_ids,
         "seconds": {"total": round(seconds, 1), **demo.phases},
-        "peak_memory_mib": round(memory.peak / 2**20, 1),
+        "peak_memory_mib": None if memory is None else round(memory.peak / 2**20, 1),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }
 
@@ -153,6 +153,7 @@ def _traffic(counts: Any) -> dict[str, Any]:
         "requests": counts.sent,
         "failed": counts.failed,
         "resets": counts.resets,
+        "late": counts.late,
         "by_version": counts.by_version,
         "p50_ms": round(counts.quantile_ms(0.5), 2) if counts.latencies_ms else None,
         "p99_ms": round(counts.quantile_ms(0.99), 2) if counts.latencies_ms else None,

@@ -13,6 +13,7 @@ import dagster as dg
 from filelock import FileLock
 
 from fx_assets.runs.dead import close_dead_runs
+from fx_assets.runs.pools import set_limits
 
 LOCK = ".initialise.lock"
 
@@ -29,5 +30,7 @@ def open_instance() -> dg.DagsterInstance:
 
 
 if __name__ == "__main__":
+    instance = open_instance()
+    set_limits(instance)
     # What the platform before this one left undone must not count as work under way.
-    close_dead_runs(open_instance())
+    close_dead_runs(instance)

@@ -13,6 +13,7 @@ TRAFFIC = {
     "requests": 2578,
     "failed": 0,
     "resets": 0,
+    "late": 0,
     "by_version": {"move_60m 1 blue": 1594, "move_60m 2 green": 984},
     "p50_ms": 1.33,
     "p99_ms": 9.71,
