@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import psycopg2  # noqa: TID253
+from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._core.storage.event_log import EventLogStorage
 from dagster._core.storage.runs import RunStorage
 from dagster._core.storage.schedules import ScheduleStorage
@@ -64,11 +66,14 @@ def is_away(error: BaseException) -> bool:
     """Whether a server that is down, starting or stopping was met, rather than a statement that it refused."""
     if isinstance(error, DagsterPostgresException):
         return error.__cause__ is not None and is_away(error.__cause__)
-    if not isinstance(error, OperationalError | InterfaceError):
-        return isinstance(error, DBAPIError) and error.connection_invalidated
-    code = getattr(error.orig, "pgcode", None)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    refused = error.orig if isinstance(error, OperationalError | InterfaceError) else error
+    if refused is error and not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return False
+    code = getattr(refused, "pgcode", None)
     # 08: connection exceptions; 57P01 to 57P03: being shut down, crashed, starting.
-    return error.connection_invalidated or code is None or code.startswith(("08", "57P"))
+    return code is None or code.startswith(("08", "57P"))
 
 
 def _patient(method: Method) -> Method:
@@ -76,17 +81,24 @@ def _patient(method: Method) -> Method:
     def asked(*args: Any, **kwargs: Any) -> Any:
         if getattr(_asking, "now", False):  # the outermost call alone asks again
             return method(*args, **kwargs)
-        deadline = time.monotonic() + PATIENCE_S
+        deadline, again = time.monotonic() + PATIENCE_S, False
         _asking.now = True
         try:
             while True:
                 try:
                     return method(*args, **kwargs)
-                except (DBAPIError, DagsterPostgresException) as error:
+                except DagsterRunAlreadyExists:
+                    if not again:
+                        raise
+                    storage, run = args
+                    storage.delete_run(run.run_id)  # what was interrupted left it, perhaps without its tags
+                # SQLAlchemy hands on what a driver says of a connection that it is setting up.
+                except (DBAPIError, DagsterPostgresException, psycopg2.Error) as error:
                     if not is_away(error) or time.monotonic() > deadline:
                         raise
                     _log.warning("PostgreSQL is away; asking again (%s)", method.__name__)
                     time.sleep(BETWEEN_S)
+                again = True
         finally:
             _asking.now = False
 

@@ -6,9 +6,14 @@ import time
 from collections import Counter
 
 import dagster as dg
+import psycopg2
 import pytest
+import sqlalchemy
+from dagster._core.errors import DagsterRunAlreadyExists
+from dagster_postgres.run_storage import PostgresRunStorage
 from sqlalchemy.exc import DataError, OperationalError
 
+from fx_assets.runs import postgres as patient
 from fx_assets.runs.postgres import is_away
 from tests.servers.postgres import PostgresServer, restartable_postgres
 
@@ -77,8 +82,6 @@ def test_a_run_outlives_restarts_of_its_database(postgres: PostgresServer, insta
 
 def test_connections_stay_open(instance, postgres):
     """A password is checked once for each storage, and not for each event."""
-    import sqlalchemy
-
     engine = sqlalchemy.create_engine(postgres.url)
     asked = "select coalesce(sum(sessions), 0) from pg_stat_database where datname = 'postgres'"
 
@@ -100,4 +103,28 @@ def test_what_the_server_refuses_is_not_asked_again(instance):
     assert is_away(OperationalError("select", {}, ConnectionError("refused")))
     refused = type("Refused", (Exception,), {"pgcode": "57014"})()  # a statement that took too long
     assert not is_away(OperationalError("select", {}, refused))
+    assert is_away(psycopg2.OperationalError("server closed the connection unexpectedly"))
+    assert not is_away(psycopg2.ProgrammingError("no such table"))
     assert not is_away(DataError("select", {}, ValueError("no number")))
+
+
+def test_a_run_that_was_half_written_is_written_anew(instance, postgres):
+    """The server commits the run, and dies before it commits the run's tags."""
+    storage = patient._Runs(postgres.url)
+    attempts = []
+
+    def add_run(storage: PostgresRunStorage, run: dg.DagsterRun) -> dg.DagsterRun:
+        attempts.append(run.run_id)
+        added = PostgresRunStorage.add_run(storage, run)
+        if len(attempts) == 1:
+            with storage.connect() as connection:
+                connection.execute(sqlalchemy.text("delete from run_tags"))
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+        return added
+
+    run = dg.DagsterRun("job", tags={"fx/request": "1"})
+    patient._patient(add_run)(storage, run)
+    assert len(attempts) == 3  # interrupted, told that it is there already, written anew
+    assert storage.get_run_tags(["fx/request"]) == [("fx/request", {"1"})]
+    with pytest.raises(DagsterRunAlreadyExists):
+        storage.add_run(run)
