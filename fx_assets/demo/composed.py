@@ -35,8 +35,12 @@ class Composed:
     def __init__(self, folder: Path):
         """folder: as deploy/compose/prepare.py made it. Raises FxError where there is none."""
         secrets = folder / "secrets"
-        if not (secrets / "OPERATOR_PASSWORD").is_file():
-            raise FxError(f"{folder}: no composed platform was prepared there. Run make up first.")
+        try:
+            password = (secrets / "OPERATOR_PASSWORD").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            raise FxError(f"{folder}: no composed platform was prepared there. Run make up first.") from None
+        except PermissionError:
+            raise FxError(f"{secrets}: not readable. Call this as the user who ran make up.") from None
         self.home = folder / "home"
         self.clock = ""
         self.predictions = f"https://localhost:{os.environ.get(PREDICTIONS_PORT, '8444')}"
@@ -45,7 +49,6 @@ class Composed:
         os.environ["FX_SERVING_CA"] = str(secrets / "proxy.crt")
         os.environ["FX_SERVING_TOKEN"] = (secrets / "FX_SERVING_TOKEN").read_text().strip()
         self.ui = f"https://localhost:{os.environ.get(UI_PORT, '8443')}"
-        password = (secrets / "OPERATOR_PASSWORD").read_text().strip()
         http = httpx.Client(base_url=self.ui, auth=("operator", password), verify=_trust(), timeout=30, trust_env=False)
         self._webserver = Webserver(http)
 

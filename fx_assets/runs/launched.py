@@ -5,6 +5,7 @@ In place of processes of this machine (start.py), where each run is to have a co
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -34,14 +35,18 @@ _LAUNCH = """mutation Launch($params: ExecutionParams!) { launchPipelineExecutio
   __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message }
   ... on RunConfigValidationInvalid { errors { message } } } }"""
 _EVENTS = """query Events($run: ID!, $cursor: String) { logsForRun(runId: $run, afterCursor: $cursor, limit: 500) {
+  ... on Error { message }
   ... on EventConnection { cursor hasMore events { __typename
     ... on MaterializationEvent { partition assetKey { path } }
     ... on AssetCheckEvaluationEvent { evaluation { success description checkName assetKey { path } } }
     ... on ExecutionStepFailureEvent { stepKey error { message } }
     ... on RunFailureEvent { message } } } } }"""
 _REQUESTED = """query Requested($request: String!) {
-  runsOrError(filter: {tags: [{key: "fx/request", value: $request}]}) { ... on Runs { results { runId status } } } }"""
-_RUN = """query Run($run: ID!) { runOrError(runId: $run) { ... on Run { status tags { key value } } } }"""
+  runsOrError(filter: {tags: [{key: "fx/request", value: $request}]}) { ... on Error { message }
+  ... on Runs { results { runId status } } } }"""
+_RUN = """query Run($run: ID!) { runOrError(runId: $run) {
+  ... on Run { status tags { key value } } ... on Error { message } } }"""
+_FORGET = """mutation Forget($run: String!) { deletePipelineRun(runId: $run) { __typename } }"""
 _END = """mutation End($run: String!) { terminateRun(runId: $run) { __typename } }"""
 
 
@@ -128,7 +133,8 @@ class LaunchedRuns:
         """End the run that another thread executes here; it fails there."""
         self._interrupted.set()
         if run_id := self._run_id:
-            self._webserver.ask(_END, {"run": run_id})
+            with contextlib.suppress(FxError):  # the others are to be ended as well
+                self._webserver.ask(_END, {"run": run_id})
 
     def _to_the_end(
         self, number: int, plan: PlannedRun, on_event: Callable[[RunEvent], None]
@@ -137,6 +143,8 @@ class LaunchedRuns:
         run_id = self._launch(plan)
         while True:
             self._run_id = run_id
+            if self._interrupted.is_set():  # while it was being launched
+                self.interrupt()
             failure = self._follow(number, run_id, on_event)
             following = None if failure is None else self._in_its_place(run_id)
             if following is None:
@@ -153,55 +161,62 @@ class LaunchedRuns:
                 answer = self._webserver.ask_once(_LAUNCH, _asked(plan, request), LAUNCH_S)["launchPipelineExecution"]
             except Away as error:
                 problem = str(error)
-                if run_id := self._requested(request):
-                    return run_id
             else:
                 if answer["__typename"] == "LaunchRunSuccess":
                     return answer["run"]["runId"]
                 problem = f"{answer['__typename']}: {answer.get('message') or answer.get('errors')}"
                 if answer["__typename"] not in _LATER:
                     break
-            time.sleep(POLL_S)
+            if run_id := self._requested(request):
+                return run_id
         raise FxError(f"{', '.join(plan.assets)}: not launched. {problem}")
 
     def _requested(self, request: str) -> str | None:
         """The run of a request whose answer did not come; None where it was not made, or never came as far as the queue
         because whoever made it has died: nobody else will start it.
         """
-        began = time.monotonic()
-        while (waited := time.monotonic() - began) < AWAY_S:
-            found = self._webserver.ask(_REQUESTED, {"request": request})["runsOrError"]["results"]
+        began, found = time.monotonic(), []
+        while (waited := time.monotonic() - began) < AWAY_S and (found or waited < UNSEEN_S):
+            found = self._got(_REQUESTED, "runsOrError", request=request)["results"]
             if found and found[0]["status"] != "NOT_STARTED":
                 return found[0]["runId"]
-            if not found and waited > UNSEEN_S:
-                break
             time.sleep(POLL_S)
+        if found:  # so that nobody starts it after all
+            self._webserver.ask(_FORGET, {"run": found[0]["runId"]})
         return None
+
+    def _got(self, query: str, field: str, **variables: Any) -> dict[str, Any]:
+        """One field of an answer. Raises FxError for an error in its place."""
+        answer = self._webserver.ask(query, variables)[field]
+        if "message" in answer:
+            raise FxError(f"{self._webserver.url}/graphql: {answer['message']}")
+        return answer
 
     def _follow(self, number: int, run_id: str, on_event: Callable[[RunEvent], None]) -> str | None:
         """Report a run's events until it has ended; returns why it failed."""
         cursor, failure = None, "No event says why."
         while True:
-            status = self._webserver.ask(_RUN, {"run": run_id})["runOrError"]["status"]
+            status = self._got(_RUN, "runOrError", run=run_id)["status"]
             more = True
             while more:
-                page = self._webserver.ask(_EVENTS, {"run": run_id, "cursor": cursor})["logsForRun"]
+                page = self._got(_EVENTS, "logsForRun", run=run_id, cursor=cursor)
                 cursor, more = page["cursor"], page["hasMore"]
                 for event in page["events"]:
                     failure = report(number, event, on_event) or failure
             if status in OVER:
                 return None if status == "SUCCESS" else f"{status}: {failure}"
-            self._interrupted.wait(POLL_S)
+            time.sleep(POLL_S)
 
     def _in_its_place(self, run_id: str) -> str | None:
         """The run that Dagster starts again for one whose container died; None where it starts none."""
         deadline = time.monotonic() + AWAY_S
         while time.monotonic() < deadline:
-            found = self._webserver.ask(_RUN, {"run": run_id})["runOrError"]["tags"]
-            tags = {tag["key"]: tag["value"] for tag in found}
+            run = self._got(_RUN, "runOrError", run=run_id)
+            tags = {tag["key"]: tag["value"] for tag in run["tags"]}
             if following := tags.get("dagster/auto_retry_run_id"):
                 return following
-            if tags.get("dagster/will_retry") != "true":
+            # Whether there will be one is written down after the failure itself.
+            if run["status"] != "FAILURE" or tags.get("dagster/will_retry") == "false":
                 return None
             time.sleep(POLL_S)
         return None
