@@ -112,14 +112,15 @@ sbom: $(READY) $(TOOLED) ## What the images are made of, as CycloneDX in build/s
 	done
 
 # The folder of a composed platform; FX_COMPOSE_TEST=1 takes servers from Debian where images cannot be pulled.
-FX_COMPOSE_FOLDER ?= $(or $(FX_HOME),.fx)/compose
+override FX_COMPOSE_FOLDER := $(abspath $(or $(FX_COMPOSE_FOLDER),$(or $(FX_HOME),.fx)/compose))
+export FX_COMPOSE_FOLDER
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -p fx \
-  --env-file $(FX_COMPOSE_FOLDER)/settings.env -f deploy/compose.yaml $(if $(FX_COMPOSE_TEST),-f deploy/compose.test.yaml)
+  --env-file "$(FX_COMPOSE_FOLDER)/settings.env" -f deploy/compose.yaml $(if $(FX_COMPOSE_TEST),-f deploy/compose.test.yaml)
 
 .PHONY: up
 up: ## The platform in containers (deploy/compose.yaml), with passwords of its own; ends once all are healthy
 	@for image in $(IMAGES); do docker image inspect fx-$$image >/dev/null 2>&1 || { $(MAKE) images; break; }; done
-	@python3 deploy/compose/prepare.py $(FX_COMPOSE_FOLDER)
+	@python3 deploy/compose/prepare.py "$(FX_COMPOSE_FOLDER)"
 	@# A platform on recorded prices lives in their time: asked of the configuration, which an image alone can read.
 	@clock="$$($(COMPOSE) run --rm --no-deps -T initialise python -m fx_assets.stack.clock)"; \
 	  FX_CLOCK="$$clock" $(COMPOSE) up -d
@@ -127,10 +128,11 @@ up: ## The platform in containers (deploy/compose.yaml), with passwords of its o
 
 .PHONY: down
 down: ## Stop and remove these containers; their folder, with all data, stays
-	@python3 deploy/compose/prepare.py $(FX_COMPOSE_FOLDER)
+	@python3 deploy/compose/prepare.py "$(FX_COMPOSE_FOLDER)"
 	@$(COMPOSE) stop daemon webserver
 	@runs() { docker ps "$$@" --filter label=fx.platform=fx; }; \
-	  runs -q | xargs -r docker stop --time 60 >/dev/null; runs -aq | xargs -r docker rm -f >/dev/null
+	  runs -q | xargs -r docker stop --time 60 >/dev/null 2>&1 || true; \
+	  runs -aq | xargs -r docker rm -f >/dev/null 2>&1 || true  # what ended meanwhile has gone
 	@$(COMPOSE) down --remove-orphans
 
 # ---- checking -------------------------------------------------------------------------------------------------

@@ -23,7 +23,20 @@ DATABASES = {
     "SERVING": "FX_STATE_URL",
 }
 NAMES = "DNS:localhost,IP:127.0.0.1"
-DATA = ("home", "serving-a", "serving-b", "postgres", "redis", "s3", "prometheus", "alertmanager", "grafana")
+#: A folder of S3's is a bucket; the archive does not make its own.
+DATA = (
+    "home",
+    "home/dagster",
+    "serving-a",
+    "serving-b",
+    "postgres",
+    "redis",
+    "s3",
+    "s3/fx-archive",
+    "prometheus",
+    "alertmanager",
+    "grafana",
+)
 SOCKET = Path("/var/run/docker.sock")
 #: Of the images; who is root here is nobody there.
 UNPRIVILEGED = 10001
@@ -33,12 +46,15 @@ def prepare(folder: Path) -> list[str]:
     """Make everything that is missing; returns the names of new files."""
     if shutil.which("openssl") is None:
         raise SystemExit("openssl: not found; it makes the certificate. On Debian or Ubuntu: sudo apt install openssl")
+    if " " in str(folder):
+        raise SystemExit(f"{folder}: make and Compose take no folder with a space in its name. Choose another one.")
     user, group = (os.getuid(), os.getgid()) if os.getuid() else (UNPRIVILEGED, UNPRIVILEGED)
     for name in DATA:
         path = folder / name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.getuid() and path.stat().st_uid != user:
             os.chown(path, user, group)
+    (folder / "home" / "dagster" / "dagster.yaml").touch()  # the settings are mounted over it
     made = _private(folder / "secrets")
     engine = SOCKET.stat().st_gid if SOCKET.exists() else 0
     settings = {"FX_COMPOSE_FOLDER": folder, "FX_USER": f"{user}:{group}", "FX_USER_ID": user, "DOCKER_GID": engine}
@@ -48,6 +64,7 @@ def prepare(folder: Path) -> list[str]:
 
 def _private(folder: Path) -> list[str]:
     folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / "alertmanager").mkdir(mode=0o755, exist_ok=True)  # of its receivers, by whoever has some
     made: list[str] = []
 
     def keep(name: str, content: Callable[[], str]) -> str:

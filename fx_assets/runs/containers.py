@@ -13,16 +13,16 @@ import dagster as dg
 from dagster._core.execution.retries import RetryMode, get_retries_config
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._core.executor.step_delegating import StepDelegatingExecutor, StepHandlerContext
-from dagster._core.launcher.base import LaunchRunContext
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster_docker import DockerRunLauncher
 from dagster_docker.container_context import DockerContainerContext
 from dagster_docker.docker_executor import DockerStepHandler
 
+from fx_assets.runs.dead import PID
 from fx_assets.runs.steps import TABLES
 
 JOB = "tables_in_containers"
 SOCKET = "/var/run/docker.sock"
-STEPS_TAG = "fx/steps"  # of a run whose steps are containers
 STEP_LABEL = "fx.step"
 
 
@@ -35,8 +35,13 @@ class ContainerRunLauncher(DockerRunLauncher):
         super().launch_run(context)
 
     def get_container_context(self, dagster_run: dg.DagsterRun) -> DockerContainerContext:
-        context = like(_mine(), engine=dagster_run.tags.get(STEPS_TAG) == "containers")
-        return context.merge(super().get_container_context(dagster_run))
+        return like(_mine(), engine=dagster_run.job_name == JOB).merge(super().get_container_context(dagster_run))
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """What a command executes in its own process, without any container, is not for this to judge."""
+        if PID in run.tags:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return super().check_run_worker_health(run)
 
 
 class _Steps(DockerStepHandler):
@@ -79,7 +84,6 @@ def build_job() -> Any:
         JOB,
         selection=dg.AssetSelection.assets(*(key.split("/") for key in TABLES)),
         executor_def=container_executor,
-        tags={STEPS_TAG: "containers"},
         description="Makes the tables of a session, each step in a container of its own (docs/compose.md).",
     )
 

@@ -26,7 +26,7 @@ def prepare(folder: Path) -> str:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +127,24 @@ def test_a_run_is_as_its_launcher_but_for_the_engine():
     with_steps = like(mine, engine=True).container_kwargs
     assert SOCKET in [mount["Target"] for mount in with_steps["mounts"]]
     assert with_steps["group_add"] == ["998"]
+
+
+def test_what_is_mounted_is_where_its_readers_look(folder):
+    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    mounts = {
+        name: [volume.rpartition(":ro")[0] or volume for volume in one.get("volumes", ())]
+        for name, one in services.items()
+    }
+    secrets = [
+        line.split(": ", 1)[1]
+        for line in (ROOT / "deploy/alertmanager/alertmanager.yml").read_text().splitlines()
+        if "_file: " in line
+    ]
+    where = services["alertmanager"]["working_dir"]
+    assert {f"{where}/{Path(secret).parent}" for secret in secrets} == {
+        volume.rpartition(":")[2] for volume in mounts["alertmanager"] if "secrets" in volume
+    }
+    archive = yaml.safe_load((COMPOSE / "config/data.compose.yaml").read_text())["archive"]["url"]
+    assert (folder / "s3" / archive.removeprefix("s3://").partition("/")[0]).is_dir()
+    for name in ("initialise", "fx-assets", "fx-monitoring", "webserver", "viewer", "daemon", "mlflow"):
+        assert "./compose/dagster/dagster.yaml:/fx/dagster/dagster.yaml" in mounts[name], name
