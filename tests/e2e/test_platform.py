@@ -30,6 +30,11 @@ MATERIALIZED = """query Newest($key: AssetKeyInput!) {
     ... on Asset { assetMaterializations(limit: 200) { partition runId } }
   }
 }"""
+LAUNCHED = """{
+  runsOrError(filter: {tags: [{key: "fx/command", value: "backfill"}]}) {
+    ... on Runs { results { status tags { key } } }
+  }
+}"""
 GRAPH = """{
   repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } }
   assetNodes {
@@ -141,7 +146,10 @@ def test_a_backfill_that_dagster_launches_makes_what_is_missing(platform: Platfo
     command = ["backfill", "--from", SESSIONS[0], "--to", SESSIONS[0], "--tables", "gold", "--launch", platform.dagster]
     done = fx(*command, timeout_s=BACKFILL_S, **platform.environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "made 2 partitions of 2 tables" in done.stdout
     assert [path.read_bytes() for path in missing] == before
+    found = platform.graphql(LAUNCHED)["runsOrError"]["results"]
+    assert found
+    assert {run["status"] for run in found} == {"SUCCESS"}
+    assert all("fx/request" in {tag["key"] for tag in run["tags"]} for run in found), "executed by the command itself"
     again = fx(*command, timeout_s=BACKFILL_S, **platform.environment)
     assert "nothing to do" in again.stdout
