@@ -217,4 +217,4 @@ def test_down_leaves_the_folder_and_nothing_else(composed):
     done = composed.make("down")
     assert done.returncode == 0, done.stdout[-4000:]
     assert not left()
-    assert (composed.folder / "home" / "lake").is_dir()
+    assert (composed.folder / "postgres" / "pgdata" / "PG_VERSION").is_file()
