@@ -113,7 +113,6 @@ sbom: $(READY) $(TOOLED) ## What the images are made of, as CycloneDX in build/s
 
 # The folder of a composed platform; FX_COMPOSE_TEST=1 takes servers from Debian where images cannot be pulled.
 override FX_COMPOSE_FOLDER := $(abspath $(or $(FX_COMPOSE_FOLDER),$(or $(FX_HOME),.fx)/compose))
-export FX_COMPOSE_FOLDER
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -p fx \
   --env-file "$(FX_COMPOSE_FOLDER)/settings.env" -f deploy/compose.yaml $(if $(FX_COMPOSE_TEST),-f deploy/compose.test.yaml)
 

@@ -46,7 +46,7 @@ def main(project: str) -> int:
     ill = ", ".join(
         f"{service} ({state})" for service, state in sorted(before.items()) if state not in ("healthy", "running")
     )
-    print(f"not well after {PATIENCE_S:g} s: {ill}. Look: docker logs {project}-SERVICE-1", file=sys.stderr)
+    print(f"not well after {PATIENCE_S:g} s: {ill}. Look: docker ps -a, docker logs CONTAINER", file=sys.stderr)
     return 1
 
 

@@ -134,7 +134,7 @@ class LaunchedRuns:
         self._interrupted.set()
         if run_id := self._run_id:
             with contextlib.suppress(FxError):  # the others are to be ended as well
-                self._webserver.ask(_END, {"run": run_id})
+                self._webserver.ask_once(_END, {"run": run_id})
 
     def _to_the_end(
         self, number: int, plan: PlannedRun, on_event: Callable[[RunEvent], None]
