@@ -118,7 +118,9 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 
 .PHONY: up
 up: ## The platform in containers (deploy/compose.yaml), with passwords of its own; ends once all are healthy
-	@for image in $(IMAGES); do docker image inspect fx-$$image >/dev/null 2>&1 || { $(MAKE) images; break; }; done
+	@# Those that are named are of a registry: Compose pulls them.
+	@for image in $(IMAGES); do named="FX_$${image^^}_IMAGE"; \
+	  [ -n "$${!named:-}" ] || docker image inspect fx-$$image >/dev/null 2>&1 || { $(MAKE) images; break; }; done
 	@python3 deploy/compose/prepare.py "$(FX_COMPOSE_FOLDER)"
 	@# A platform on recorded prices lives in their time: asked of the configuration, which an image alone can read.
 	@clock="$$($(COMPOSE) run --rm --no-deps -T initialise python -m fx_assets.stack.clock)"; \
@@ -204,7 +206,7 @@ ci: ## What continuous integration runs: installs missing Debian packages, then 
 	@.ci/run
 
 .PHONY: ci-containers
-ci-containers: ## The job beside it: images and the composed platform on a Docker engine, as root
+ci-containers: ## Its last part alone: images and the composed platform on a Docker engine, as root
 	@.ci/containers
 
 .PHONY: clean

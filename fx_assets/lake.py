@@ -9,7 +9,6 @@ business, when it is made Dagster's, and the bytes of a file partition_file.py's
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 
 from fx_assets.configuration import load_configuration
 from fx_assets.configuration.data import Storage
+from fx_assets.cores import cores
 from fx_assets.errors import ConfigError, DataError, MissingData, StoreError
 from fx_assets.lineage import Stamp
 from fx_assets.partition_file import FOOTER_SIZE, encode_frame, footer_size, stamp_in, stamp_of
@@ -29,7 +29,7 @@ from fx_assets.storage import Store, open_store
 from fx_assets.storage.local import LocalStore
 from fx_serving.client.home import Stores, fx_home
 
-_READERS = min(4, os.cpu_count() or 1)  # decoding is work: more threads than cores gain nothing on a disk
+_READERS = 4  # decoding is work: more threads than cores gain nothing on a disk
 _WAITERS = 16  # on an object store they wait
 
 
@@ -143,7 +143,7 @@ class Lake:
             except FileNotFoundError:
                 return key, None
 
-        with ThreadPoolExecutor(_READERS if self._local else _WAITERS) as pool:
+        with ThreadPoolExecutor(min(_READERS, cores()) if self._local else _WAITERS) as pool:
             return {key: found for key, found in pool.map(load, keys) if found is not None}
 
     def table(

@@ -9,6 +9,7 @@ import typer
 from fx_assets.cli.common import Home, duration, interrupt_on_signals, plain_errors, plural, size, use_home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.table import Table
@@ -85,7 +86,7 @@ def backfill(
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
     task = Backfill(folder, configuration, now(), first, last, wanted, force, processes)
     try:
-        with _runner(launch, folder, configuration) as runner:
+        with _launched(launch, folder, dry_run) if launch else _process(folder, configuration) as runner:
             uncounted = _copy_files(task, folder, runner, dry_run)
             plan = task.plan()
             _show_plan(plan, uncounted)
@@ -103,18 +104,32 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _runner(launch: str | None, home: Path, configuration: Configuration) -> Runner:
-    """launch: a webserver's address; runs are executed in processes of this one's without it."""
-    if launch is None:
-        from fx_assets.runs.start import RunProcess
-        from fx_assets.stack.environment import environment
+def _process(home: Path, configuration: Configuration) -> Runner:
+    """Runs in processes of this one's."""
+    from fx_assets.runs.start import RunProcess
+    from fx_assets.stack.environment import environment
 
-        return RunProcess(environment(home, configuration), home / "logs" / "backfill.log")
+    return RunProcess(environment(home, configuration), home / "logs" / "backfill.log")
+
+
+def _launched(url: str, home: Path, dry_run: bool) -> Runner:
+    """Runs that the webserver at this address is asked for. Those of a killed call go on without it: their end is
+    awaited, since what they make is not to be planned again.
+    """
     import httpx
 
+    from fx_assets.runs.backfill.drive import only_one
     from fx_assets.runs.launched import LaunchedRuns, Webserver
 
-    return LaunchedRuns(Webserver(httpx.Client(base_url=launch, timeout=30, trust_env=False)))
+    def tell(run_ids: Sequence[str]) -> None:
+        words = f"waiting for {plural(len(run_ids), 'run')} of a call that was ended before them: {', '.join(run_ids)}"
+        typer.secho(words, fg="yellow", err=True)
+
+    runner = LaunchedRuns(Webserver(httpx.Client(base_url=url, timeout=30, trust_env=False)))
+    if not dry_run:
+        with only_one(home):
+            runner.await_earlier("backfill", tell)
+    return runner
 
 
 def _copy_files(task: Backfill, home: Path, runner: Runner, dry_run: bool) -> bool:

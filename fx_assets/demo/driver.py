@@ -26,7 +26,8 @@ from fx_assets.stack.environment import replay_clock
 from fx_assets.stack.memory import MemorySampler
 from fx_serving.client.bundle import bundle_dir, read_manifest
 from fx_serving.client.home import Stores
-from fx_serving.client.http import FINISHED, ServiceError, ServingClient
+from fx_serving.client.http import FINISHED, ServingClient
+from fx_serving.client.patience import patiently
 
 MODEL = "move_60m"  # the one that is rolled out
 REJECTED = "direction_60m"
@@ -84,14 +85,7 @@ class Demo:
 
     def patiently(self, ask: Callable[[], Told]) -> Told:
         """What the service answers, asked again while nobody, or not its database, can. Raises as `ask` does."""
-        deadline = time.monotonic() + self.place.patience_s
-        while True:
-            try:
-                return ask()
-            except ServiceError as error:
-                if error.status not in (None, 503) or time.monotonic() > deadline:
-                    raise
-            time.sleep(1)
+        return patiently(ask, self.place.patience_s)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from fx_assets.cores import cores
 from fx_assets.features import bar_length, calendar, cross, economic, rates
 from fx_assets.features.blocks import OPTIONAL, PRICES, Bars, Block, values_of
 from fx_assets.features.reference import Reference
@@ -81,7 +81,7 @@ def features_of(
                 out[row, at : at + unknown] = np.nan
 
     # The kernels leave the interpreter to others: instruments are worked on side by side where it pays.
-    threads = min(len(counts), os.cpu_count() or 1) if len(bars.frame) >= _WORTH_THREADS else 1
+    threads = min(len(counts), cores()) if len(bars.frame) >= _WORTH_THREADS else 1
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(fill, range(len(counts))))

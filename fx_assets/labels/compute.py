@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from fx_assets.cores import cores
 from fx_assets.features.blocks import MINUTE_US, Bars, time_us
 from fx_assets.labels import barriers, fixed
 from fx_assets.labels.columns import both_sides, everything, gold_names
@@ -85,7 +85,7 @@ def label_frame(
 
 def side_by_side(work: Callable[[int], None], parts: int, rows: int) -> None:
     """Instruments in threads where there are many rows: the kernels leave the interpreter to others."""
-    threads = min(parts, os.cpu_count() or 1) if rows >= _WORTH_THREADS else 1
+    threads = min(parts, cores()) if rows >= _WORTH_THREADS else 1
     if threads <= 1:
         for part in range(parts):
             work(part)

@@ -10,8 +10,11 @@ import msgspec
 
 from fx_serving.client.home import Stores
 from fx_serving.client.http import FINISHED, ServiceError, ServiceUnreachable, ServingClient
+from fx_serving.client.patience import patiently
 
 DEFAULT_URL = "http://127.0.0.1:8700"
+#: Another host leads within seconds, and a door that died listens again.
+PATIENCE_S = 30.0
 
 
 class NoService(Exception):
@@ -34,13 +37,15 @@ def ask_for_rollout(
     """Start a rollout and return the service's record of it at once; the same request_id again starts no second one.
 
     Where the version is being rolled out or deployed already (the run that asked for it was killed, say), the rollout
-    that does or did so. Raises NoService when nobody answers, ServiceError when the service refuses.
+    that does or did so. What cannot be answered for the moment is asked again for PATIENCE_S. Raises NoService when
+    nobody answers, ServiceError when the service refuses.
     """
     url = service_url(stores)
     with ServingClient(url) as client:
         try:
             try:
-                return client.start_rollout(model, version, dict(policy) or None, request_id=request_id)
+                asked = dict(policy) or None
+                return patiently(lambda: client.start_rollout(model, version, asked, request_id=request_id), PATIENCE_S)
             except ServiceError as refused:
                 if refused.status == 409 and (known := _in_force(client, model, version)):
                     return known

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
+from fx_assets.cores import one_core
 from fx_assets.errors import ConfigError, StoreError
 
 # Waiting for each worker while it works, so that it need not wait for this process; more would only hold memory.
@@ -115,8 +116,8 @@ def _started(distributed: Any, workers: int) -> Any:
 
     # Dask has glibc give freed memory back at once; taking it anew from the kernel was a fifth of the CPU time.
     with dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}):
-        # One chunk at a time in each process: its own threads write while it computes. With TLS by keys made for this
-        # run, since whoever reaches a scheduler runs code: other users of the machine must not.
+        # One chunk at a time in each process. With TLS by keys made for this run, since whoever reaches a scheduler
+        # runs code: other users of the machine must not.
         return distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -134,7 +135,8 @@ def _run(expected: Mapping[str, str], function: Callable[[Any], Any], item: Any)
         raise ConfigError(
             f"a Dask worker has {'; '.join(odd)}: its results could differ. Install the same requirements.lock there."
         )
-    return function(item)
+    with one_core():  # a worker is asked for as many items at once as it has threads
+        return function(item)
 
 
 @cache

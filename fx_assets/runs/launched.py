@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -44,6 +44,10 @@ _EVENTS = """query Events($run: ID!, $cursor: String) { logsForRun(runId: $run, 
 _REQUESTED = """query Requested($request: String!) {
   runsOrError(filter: {tags: [{key: "fx/request", value: $request}]}) { ... on Error { message }
   ... on Runs { results { runId status } } } }"""
+_UNDER_WAY = """query UnderWay($command: String!) {
+  runsOrError(filter: {tags: [{key: "fx/command", value: $command}],
+                       statuses: [NOT_STARTED, QUEUED, STARTING, STARTED, CANCELING]}) {
+    ... on Error { message } ... on Runs { results { runId status } } } }"""
 _RUN = """query Run($run: ID!) { runOrError(runId: $run) {
   ... on Run { status tags { key value } } ... on Error { message } } }"""
 _FORGET = """mutation Forget($run: String!) { deletePipelineRun(runId: $run) { __typename } }"""
@@ -102,6 +106,21 @@ class LaunchedRuns:
 
     def __exit__(self, *_: object) -> None:
         """Runs that are under way end with their container."""
+
+    def await_earlier(self, command: str, tell: Callable[[Sequence[str]], None]) -> None:
+        """Wait for the runs of a call of this command that was killed: Dagster goes on with them, and what they make
+        must not be made beside them. The caller sees to it that no other call is alive.
+
+        tell: called with their ids, once, where there are any. Raises FxError where the webserver stays away.
+        """
+        told, began = False, time.monotonic()
+        while found := self._got(_UNDER_WAY, "runsOrError", command=command)["results"]:
+            if not told:
+                tell([run["runId"] for run in found])
+                told = True
+            if time.monotonic() - began > AWAY_S:
+                self._forget(run["runId"] for run in found if run["status"] == "NOT_STARTED")
+            time.sleep(POLL_S)
 
     def another(self) -> LaunchedRuns:
         """One more, that works beside this one."""
@@ -181,9 +200,13 @@ class LaunchedRuns:
             if found and found[0]["status"] != "NOT_STARTED":
                 return found[0]["runId"]
             time.sleep(POLL_S)
-        if found:  # so that nobody starts it after all
-            self._webserver.ask(_FORGET, {"run": found[0]["runId"]})
+        self._forget(run["runId"] for run in found)
         return None
+
+    def _forget(self, run_ids: Iterable[str]) -> None:
+        """Remove runs whose maker has died before they were queued, so that nobody starts them after all."""
+        for run_id in run_ids:
+            self._webserver.ask(_FORGET, {"run": run_id})
 
     def _got(self, query: str, field: str, **variables: Any) -> dict[str, Any]:
         """One field of an answer. Raises FxError for an error in its place."""

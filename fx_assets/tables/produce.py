@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from fx_assets.cores import cores
 from fx_assets.lake import Lake
 from fx_assets.lineage import Stamp, code_version, inputs_digest, schema_hash
 from fx_assets.partition_file import arrow_table, encode
@@ -22,7 +23,7 @@ from fx_assets.tables.chunks import chunks
 from fx_assets.tables.conform import Sessions, arrange
 from fx_assets.tables.reader import Reader
 
-_WORKERS = 4  # they wait for the disk half of their time
+_WRITERS, _A_CORE = 4, 2  # they wait for the disk half of their time
 _BATCH_SESSIONS, _BATCH_CELLS = 32, 2_000_000  # written by one thread at a time: fsyncs of a batch overlap
 
 Problems = Mapping[str, Sequence[str]]
@@ -125,7 +126,7 @@ class Production:
         """
         made = self.nothing()
         writing: list[Future[None]] = []
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="tables") as pool:
+        with ThreadPoolExecutor(min(_WRITERS, _A_CORE * cores()), thread_name_prefix="tables") as pool:
             try:
                 for chunk in self.chunks(keys, cells):
                     computed = compute(chunk)

@@ -120,13 +120,21 @@ def test_every_lock_is_scanned():
 
 
 @pytest.mark.parametrize(
-    ("scan", "code", "told"), [(CLEAN, 0, "clean"), (FOUND, 1, "FAILED"), (NOT_SCANNED, 0, "NOT COMPLETE")]
+    ("scan", "containers", "code", "told"),
+    [
+        (CLEAN, 0, 0, "Scan of the locked versions: clean"),
+        (FOUND, 0, 1, "Scan of the locked versions: FAILED"),
+        (NOT_SCANNED, 0, 0, "Scan of the locked versions: NOT COMPLETE"),
+        (CLEAN, 1, 1, "Tests in containers: FAILED"),
+        (CLEAN, 3, 0, "Tests in containers: NOT RUN"),
+    ],
 )
-def test_continuous_integration_scans_the_locks(tmp_path, scan, code, told):
+def test_continuous_integration_scans_the_locks_and_starts_containers(tmp_path, scan, containers, code, told):
     """What .ci/run does once everything is installed, with programs in place of the scan and the tests."""
     programs = {
         ".venv/bin/python": f'[ "$*" = "-m deploy.scan.dependencies" ] && echo what it says && exit {scan}; exit 99',
         "bin/make": 'echo "== 3 passed in 1.20s =="',
+        ".ci/containers": f'echo "2 passed in 9.20s"; exit {containers}',
     }
     for name, text in programs.items():
         (tmp_path / name).parent.mkdir(parents=True)
@@ -138,9 +146,9 @@ def test_continuous_integration_scans_the_locks(tmp_path, scan, code, told):
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert "make venv tools" in start
     lines = done.stdout.splitlines()
-    assert f"Scan of the locked versions: {told}" in lines
+    assert told in lines
     assert "what it says" in lines
-    assert lines[-1] == "== 3 passed in 1.20s =="
+    assert lines[-2:] == ["== 3 passed in 1.20s ==", "2 passed in 9.20s"]
     assert done.returncode == code
 
 

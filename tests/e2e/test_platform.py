@@ -1,5 +1,6 @@
 """fx up on a copy of the demo's home: predictions at once, a backfill from the UI's own request, one asset graph."""
 
+import subprocess
 import time
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from fx_assets.runs.steps import TABLES
 from fx_serving.client.clock import parse_utc
 from tests.servers.demo import MODEL
-from tests.servers.platform import Platform, fx
+from tests.servers.platform import FX, ROOT, Platform, environment, fx
 
 pytestmark = [pytest.mark.demo, pytest.mark.slow]
 
@@ -153,3 +154,26 @@ def test_a_backfill_that_dagster_launches_makes_what_is_missing(platform: Platfo
     assert all("fx/request" in {tag["key"] for tag in run["tags"]} for run in found), "executed by the command itself"
     again = fx(*command, timeout_s=BACKFILL_S, **platform.environment)
     assert "nothing to do" in again.stdout
+
+
+def test_a_backfill_called_again_awaits_the_runs_of_a_killed_one(platform: Platform):
+    lake, session = platform.home / "lake", f"session={SESSIONS[1]}"
+    missing = [lake / "gold" / table / session / "part.parquet" for table in ("labels", "news_signals")]
+    before = [path.read_bytes() for path in missing]
+    for path in missing:
+        path.unlink()
+    runs = len(platform.graphql(LAUNCHED)["runsOrError"]["results"])
+    command = ["backfill", "--from", SESSIONS[1], "--to", SESSIONS[1], "--tables", "gold", "--launch", platform.dagster]
+    with subprocess.Popen([*FX, *command], env=environment(**platform.environment), cwd=ROOT) as killed:
+        deadline = time.monotonic() + BACKFILL_S
+        while len(platform.graphql(LAUNCHED)["runsOrError"]["results"]) == runs:
+            assert time.monotonic() < deadline, "nothing was launched"
+            time.sleep(0.1)
+        killed.kill()
+    again = fx(*command, timeout_s=BACKFILL_S, **platform.environment)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "of a call that was ended before them" in again.stderr
+    assert "nothing to do" in again.stdout
+    assert [path.read_bytes() for path in missing] == before
+    after = platform.graphql(LAUNCHED)["runsOrError"]["results"]
+    assert len(after) == runs + 1, "the runs of the killed call, and no other"

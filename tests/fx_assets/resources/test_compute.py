@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from fx_assets.cores import cores
 from fx_assets.errors import ConfigError, DataError, StoreError
 from fx_assets.resources import dask_workers
 from fx_assets.resources.compute import ADDRESS, ComputeResource
@@ -48,6 +49,15 @@ def test_results_come_in_order_whoever_computes(compute):
     processes = {process for _, process in found}
     assert (processes == {os.getpid()}) == compute.is_local
     assert os.getpid() not in processes or compute.is_local
+
+
+def cores_for(_: int) -> int:
+    return cores()
+
+
+def test_a_worker_keeps_one_core_busy_and_a_run_all(compute):
+    expected = (os.cpu_count() or 1) if compute.is_local else 1
+    assert list(compute.map(cores_for, range(3))) == [expected] * 3
 
 
 def test_what_a_function_raises_is_raised_here(compute):
