@@ -118,9 +118,10 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 
 .PHONY: up
 up: ## The platform in containers (deploy/compose.yaml), with passwords of its own; ends once all are healthy
-	@# Those that are named are of a registry: Compose pulls them.
-	@for image in $(IMAGES); do named="FX_$${image^^}_IMAGE"; \
-	  [ -n "$${!named:-}" ] || docker image inspect fx-$$image >/dev/null 2>&1 || { $(MAKE) images; break; }; done
+	@# Those that are named are of a registry.
+	@for image in $(IMAGES); do named="FX_$${image^^}_IMAGE"; named="$${!named:-}"; \
+	  docker image inspect "$${named:-fx-$$image}" >/dev/null 2>&1 && continue; \
+	  if [ -n "$$named" ]; then docker pull -q "$$named"; else $(MAKE) images; break; fi; done
 	@python3 deploy/compose/prepare.py "$(FX_COMPOSE_FOLDER)"
 	@# A platform on recorded prices lives in their time: asked of the configuration, which an image alone can read.
 	@clock="$$($(COMPOSE) run --rm --no-deps -T initialise python -m fx_assets.stack.clock)"; \

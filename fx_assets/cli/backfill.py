@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,13 +87,16 @@ def backfill(
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
     task = Backfill(folder, configuration, now(), first, last, wanted, force, processes)
     try:
-        with _launched(launch, folder, dry_run) if launch else _process(folder, configuration) as runner:
-            uncounted = _copy_files(task, folder, runner, dry_run)
+        with contextlib.ExitStack() as held:
+            if not dry_run:  # before anything is planned, so that nobody else makes it meanwhile
+                held.enter_context(only_one(folder))
+            runner = held.enter_context(_launched(launch, dry_run) if launch else _process(folder, configuration))
+            uncounted = _copy_files(task, runner, dry_run)
             plan = task.plan()
             _show_plan(plan, uncounted)
             if dry_run or (not plan.parts and not plan.online):
                 return
-            with only_one(folder), BackfillProgress(task.estimator) as progress:
+            with BackfillProgress(task.estimator) as progress:
                 outcome = task.carry_out(plan, runner, progress.follow)
                 if plan.online:
                     task.make_online(runner, outcome)
@@ -112,13 +116,12 @@ def _process(home: Path, configuration: Configuration) -> Runner:
     return RunProcess(environment(home, configuration), home / "logs" / "backfill.log")
 
 
-def _launched(url: str, home: Path, dry_run: bool) -> Runner:
+def _launched(url: str, dry_run: bool) -> Runner:
     """Runs that the webserver at this address is asked for. Those of a killed call go on without it: their end is
     awaited, since what they make is not to be planned again.
     """
     import httpx
 
-    from fx_assets.runs.backfill.drive import only_one
     from fx_assets.runs.launched import LaunchedRuns, Webserver
 
     def tell(run_ids: Sequence[str]) -> None:
@@ -127,18 +130,15 @@ def _launched(url: str, home: Path, dry_run: bool) -> Runner:
 
     runner = LaunchedRuns(Webserver(httpx.Client(base_url=url, timeout=30, trust_env=False)))
     if not dry_run:
-        with only_one(home):
-            runner.await_earlier("backfill", tell)
+        runner.await_earlier("backfill", tell)
     return runner
 
 
-def _copy_files(task: Backfill, home: Path, runner: Runner, dry_run: bool) -> bool:
+def _copy_files(task: Backfill, runner: Runner, dry_run: bool) -> bool:
     """Copy the reference files that have changed, before the plan: what they change is then due.
 
     Returns whether a dry run left any: what they change is not in its plan.
     """
-    from fx_assets.runs.backfill.drive import only_one
-
     changed, unread = task.changed_files()
     for words in unread:
         typer.secho(words, fg="yellow", err=True)
@@ -147,10 +147,8 @@ def _copy_files(task: Backfill, home: Path, runner: Runner, dry_run: bool) -> bo
             f"{', '.join(changed)}: the file has changed; it is copied first, and what it changes is made "
             "again, which the figures below leave out"
         )
-    elif changed:
-        with only_one(home):
-            if trouble := task.copy_files(changed, runner):
-                typer.secho(f"{trouble} The copy before it stays in use.", fg="yellow", err=True)
+    elif changed and (trouble := task.copy_files(changed, runner)):
+        typer.secho(f"{trouble} The copy before it stays in use.", fg="yellow", err=True)
     return bool(changed) and dry_run
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,9 +12,10 @@ from fx_serving.client.home import Stores
 from fx_serving.client.http import FINISHED, ServiceError, ServiceUnreachable, ServingClient
 from fx_serving.client.patience import patiently
 
+Told = TypeVar("Told")
 DEFAULT_URL = "http://127.0.0.1:8700"
-#: Another host leads within seconds, and a door that died listens again.
-PATIENCE_S = 30.0
+#: Another host leads within ten seconds, and a door that died listens again within one or two.
+PATIENCE_S, LISTENS_S = 30.0, 5.0
 
 
 class NoService(Exception):
@@ -37,7 +38,7 @@ def ask_for_rollout(
     """Start a rollout and return the service's record of it at once; the same request_id again starts no second one.
 
     Where the version is being rolled out or deployed already (the run that asked for it was killed, say), the rollout
-    that does or did so. What cannot be answered for the moment is asked again for PATIENCE_S. Raises NoService when
+    that does or did so. What cannot be answered for the moment is asked again for a while. Raises NoService when
     nobody answers, ServiceError when the service refuses.
     """
     url = service_url(stores)
@@ -45,9 +46,9 @@ def ask_for_rollout(
         try:
             try:
                 asked = dict(policy) or None
-                return patiently(lambda: client.start_rollout(model, version, asked, request_id=request_id), PATIENCE_S)
+                return _patiently(lambda: client.start_rollout(model, version, asked, request_id=request_id))
             except ServiceError as refused:
-                if refused.status == 409 and (known := _in_force(client, model, version)):
+                if refused.status == 409 and (known := _patiently(lambda: _in_force(client, model, version))):
                     return known
                 raise
         except ServiceUnreachable as error:
@@ -55,6 +56,10 @@ def ask_for_rollout(
                 f"{model} version {version} is promoted but not deployed: no deployment service at {url} ({error}). "
                 "Start it with `fx up` and materialize this asset again."
             ) from None
+
+
+def _patiently(ask: Callable[[], Told]) -> Told:
+    return patiently(ask, PATIENCE_S, LISTENS_S)
 
 
 def _in_force(client: ServingClient, model: str, version: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -44,10 +44,12 @@ _EVENTS = """query Events($run: ID!, $cursor: String) { logsForRun(runId: $run, 
 _REQUESTED = """query Requested($request: String!) {
   runsOrError(filter: {tags: [{key: "fx/request", value: $request}]}) { ... on Error { message }
   ... on Runs { results { runId status } } } }"""
-_UNDER_WAY = """query UnderWay($command: String!) {
-  runsOrError(filter: {tags: [{key: "fx/command", value: $command}],
-                       statuses: [NOT_STARTED, QUEUED, STARTING, STARTED, CANCELING]}) {
-    ... on Error { message } ... on Runs { results { runId status } } } }"""
+_UNDER_WAY = """query UnderWay($command: String!, $since: Float!) {
+  going: runsOrError(filter: {tags: [{key: "fx/command", value: $command}],
+                              statuses: [NOT_STARTED, QUEUED, STARTING, STARTED, CANCELING]}) { ...Found }
+  failed: runsOrError(filter: {tags: [{key: "fx/command", value: $command}, {key: "dagster/will_retry", value: "true"}],
+                               statuses: [FAILURE], updatedAfter: $since}) { ...Found } }
+  fragment Found on RunsOrError { ... on Error { message } ... on Runs { results { runId status tags { key } } } }"""
 _RUN = """query Run($run: ID!) { runOrError(runId: $run) {
   ... on Run { status tags { key value } } ... on Error { message } } }"""
 _FORGET = """mutation Forget($run: String!) { deletePipelineRun(runId: $run) { __typename } }"""
@@ -108,19 +110,31 @@ class LaunchedRuns:
         """Runs that are under way end with their container."""
 
     def await_earlier(self, command: str, tell: Callable[[Sequence[str]], None]) -> None:
-        """Wait for the runs of a call of this command that was killed: Dagster goes on with them, and what they make
-        must not be made beside them. The caller sees to it that no other call is alive.
+        """Wait for the runs that a call of this command had launched when it was killed: Dagster goes on with them, and
+        starts them again where their container dies. The caller sees to it that no other call is alive.
 
         tell: called with their ids, once, where there are any. Raises FxError where the webserver stays away.
         """
-        told, began = False, time.monotonic()
-        while found := self._got(_UNDER_WAY, "runsOrError", command=command)["results"]:
+        told = False
+        while found := self._under_way(command):
             if not told:
-                tell([run["runId"] for run in found])
+                tell(found)
                 told = True
-            if time.monotonic() - began > AWAY_S:
-                self._forget(run["runId"] for run in found if run["status"] == "NOT_STARTED")
             time.sleep(POLL_S)
+
+    def _under_way(self, command: str) -> list[str]:
+        """The launched runs of a command that go on, or will be started again."""
+        asked = self._webserver.ask(_UNDER_WAY, {"command": command, "since": time.time() - AWAY_S})
+        found: list[str] = []
+        for state, answer in asked.items():
+            if "message" in answer:
+                raise FxError(f"{self._webserver.url}/graphql: {answer['message']}")
+            for run in answer["results"]:
+                keys = {tag["key"] for tag in run["tags"]}
+                # One that a command executed in its own process is not Dagster's to go on with.
+                if REQUEST_TAG in keys and not (state == "failed" and "dagster/auto_retry_run_id" in keys):
+                    found.append(run["runId"])
+        return found
 
     def another(self) -> LaunchedRuns:
         """One more, that works beside this one."""
@@ -200,13 +214,9 @@ class LaunchedRuns:
             if found and found[0]["status"] != "NOT_STARTED":
                 return found[0]["runId"]
             time.sleep(POLL_S)
-        self._forget(run["runId"] for run in found)
+        if found:  # so that nobody starts it after all
+            self._webserver.ask(_FORGET, {"run": found[0]["runId"]})
         return None
-
-    def _forget(self, run_ids: Iterable[str]) -> None:
-        """Remove runs whose maker has died before they were queued, so that nobody starts them after all."""
-        for run_id in run_ids:
-            self._webserver.ask(_FORGET, {"run": run_id})
 
     def _got(self, query: str, field: str, **variables: Any) -> dict[str, Any]:
         """One field of an answer. Raises FxError for an error in its place."""

@@ -16,11 +16,13 @@ class ServiceError(Exception):
 
 
 class ServiceUnreachable(ServiceError):
-    """No answer from the service at all (status None)."""
+    """No answer from the service at all (status None). mends: whether one that is started would answer."""
 
-    def __init__(self, url: str, cause: Exception, remedy: str = "Start it: fx up, or fx serve.") -> None:
+    def __init__(self, url: str, cause: Exception, remedy: str | None = None) -> None:
         reason = (str(cause) or type(cause).__name__).removesuffix(".")
-        super().__init__(None, f"no answer from the prediction service ({reason}). {remedy}", url)
+        told = remedy or "Start it: fx up, or fx serve."
+        super().__init__(None, f"no answer from the prediction service ({reason}). {told}", url)
+        self.mends = remedy is None
 
 
 class RolloutTimeout(ServiceError):

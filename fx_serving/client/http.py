@@ -75,7 +75,7 @@ def _unreachable(url: str, error: Exception) -> ServiceUnreachable:
         return ServiceUnreachable(url, error, _ADDRESS)
     said = str(error).lower()
     remedy = next((remedy for words, remedy in _REMEDIES if words in said), None)
-    return ServiceUnreachable(url, error, remedy) if remedy else ServiceUnreachable(url, error)
+    return ServiceUnreachable(url, error, remedy)
 
 
 class ServingClient(RolloutCalls):

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fx_serving.client.errors import RolloutTimeout, ServiceError
+from fx_serving.client.patience import AWAY
 
 FINISHED = frozenset({"succeeded", "rolled_back", "failed", "aborted", "superseded", "concluded"})
 _SHOWN = ("state", "weight", "paused", "awaiting")
@@ -133,7 +134,7 @@ class RolloutCalls(ABC):
             try:
                 found = self.rollout(id)
             except ServiceError as error:
-                if error.status not in (None, 502, 503, 504):
+                if error.status not in AWAY:
                     raise
             else:
                 if on_change and (last is None or any(last.get(n) != found.get(n) for n in _SHOWN)):

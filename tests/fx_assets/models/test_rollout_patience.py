@@ -58,10 +58,10 @@ def ask(stores: Stores) -> dict:
 
 
 def test_it_is_asked_again_by_the_same_id_until_a_host_leads(stores, monkeypatch):
-    server = serve(monkeypatch, [AWAY, AWAY, 200])
+    server = serve(monkeypatch, [AWAY, 502, 504, 200])
     with server:
         assert ask(stores) == MADE
-        assert server.asked == ["run-2"] * 3
+        assert server.asked == ["run-2"] * 4
         server.shutdown()
 
 
@@ -99,7 +99,14 @@ def test_a_door_that_listens_again_is_found(stores, monkeypatch):
 
 
 def test_where_nobody_ever_listens_it_says_so(stores, monkeypatch):
-    monkeypatch.setattr(rollout, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(rollout, "LISTENS_S", 0.3)
     monkeypatch.setenv("FX_SERVING_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(rollout.NoService, match="promoted but not deployed"):
+        ask(stores)
+
+
+def test_an_address_that_is_none_is_told_at_once(stores, monkeypatch):
+    monkeypatch.setattr(patience, "PAUSE_S", 60)
+    monkeypatch.setenv("FX_SERVING_URL", "ftp://127.0.0.1:8700")
+    with pytest.raises(rollout.NoService, match="Write its address as http"):
         ask(stores)
