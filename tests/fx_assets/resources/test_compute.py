@@ -152,7 +152,7 @@ def test_a_cluster_by_its_address_which_the_environment_overrides(monkeypatch):
 def impatient() -> Iterator[None]:
     import dask.config
 
-    with dask.config.set({"distributed.comm.timeouts.connect": "2s"}):
+    with dask.config.set({"distributed.comm.timeouts.connect": "5s"}):
         yield
 
 
@@ -166,7 +166,7 @@ def test_a_cluster_that_is_not_there_is_told_with_its_address_and_what_to_do():
 @pytest.mark.usefixtures("impatient")
 def test_a_cluster_without_workers_is_told():
     with started(0) as empty:
-        told = f"{empty.scheduler_address}: has no worker after 2 s. Start `dask worker`"
+        told = f"{empty.scheduler_address}: has no worker after 5 s. Start `dask worker`"
         with pytest.raises(StoreError, match=re.escape(told)):
             list(ComputeResource(kind="dask", address=empty.scheduler_address).map(squared, [1]))
 
