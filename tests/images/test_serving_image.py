@@ -41,7 +41,8 @@ def home(tmp_path) -> Path:
 def token(image: str, home: Path) -> str:
     create = ("fx", "token", "create", "desk", "--role", "operate", "--json")
     made = docker("run", "--rm", *HARDENED, "-v", f"{home}:/fx", image, *create)
-    return json.loads(made.splitlines()[0])["token"]  # what it says to people follows
+    # What it says to people comes by another stream, before or after.
+    return next(json.loads(line)["token"] for line in made.splitlines() if line.startswith("{"))
 
 
 def address(name: str) -> str:
