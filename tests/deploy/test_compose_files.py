@@ -98,6 +98,14 @@ def test_no_service_has_a_right_that_it_does_not_need():
         assert "mem_limit" in service or name == "initialise", name
         assert ("ports" in service) == (name == "proxy"), name
         assert (f"{SOCKET}:{SOCKET}" in service.get("volumes", ())) == (name in ("daemon", "webserver")), name
+    # Pages are made of the code servers' answers and Dagster's database.
+    assert services["webserver"]["secrets"] == services["viewer"]["secrets"] == ["FX_DAGSTER_URL"]
+    for name in ("serving-a", "serving-b"):
+        assert "${FX_COMPOSE_FOLDER}/home/dagster:/fx/dagster:ro" in services[name]["volumes"], name
+        assert set(services[name]["networks"]) == {
+            "serving",
+            "serving-store",
+        }
 
 
 def test_a_run_is_as_its_launcher_but_for_the_engine():
